@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * storage.h - the seam between blkback and what holds the bytes.
+ *
+ * A driver has two halves. acquire() runs in the privileged monitor: it turns a
+ * target written by the toolstack into descriptors and a small description.
+ * Everything else runs in the worker, which has no privilege and only those
+ * descriptors. Drivers are listed in one visible array, storage_drivers[].
+ *
+ * Thread: a storage is shared and immutable but for its size; a channel belongs
+ * to one data thread. submit() queues, flush() issues the batch, poll() reaps
+ * and calls io->done on the same thread. done is called exactly once per
+ * submitted io, never from inside submit().
+ * Ordering: none between ios in flight. A STORAGE_FLUSH covers every write
+ * whose done was called before the flush was submitted.
+ * Logs: never.
+ */
+#ifndef BLKBACK_STORAGE_H
+#define BLKBACK_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "util/annotate.h"
+
+enum storage_op { STORAGE_READ, STORAGE_WRITE, STORAGE_FLUSH };
+
+#define STORAGE_IOV_MAX 256u
+#define STORAGE_FDS_MAX 4u
+
+struct storage_io;
+typedef void storage_done_fn(struct storage_io *io);
+
+/*
+ * One operation. offset and size are multiples of 512 within the storage (the
+ * caller has checked); iov adds up to size_bytes. The memory is a guest's and
+ * may change while it is being written. The caller owns all of it until done.
+ */
+struct storage_io {
+	enum storage_op op;
+	uint64_t offset_bytes;
+	uint64_t size_bytes;
+	struct iovec *iov;
+	unsigned nr_iov;
+	storage_done_fn *done;
+	int result; /* 0 or -errno; set before done */
+	/* the driver's: */
+	struct storage_io *next;
+	uint64_t done_bytes;
+	unsigned state;
+};
+
+#define STORAGE_READONLY 0x1u
+#define STORAGE_NO_DIRECT 0x2u /* asked: do not use O_DIRECT */
+
+/* What acquire() found; crosses from monitor to worker as bytes. */
+struct storage_desc {
+	char driver[16];
+	uint64_t size_bytes; /* a multiple of 512 */
+	uint32_t sector_bytes;	 /* 512 */
+	uint32_t physical_bytes; /* >= 512, a power of two */
+	uint32_t flags;		 /* STORAGE_READONLY, ... */
+	uint32_t align_bytes;	 /* memory and offset alignment wanted: 1 none */
+	int32_t nr_fds;
+	char target[256]; /* for messages only */
+};
+
+struct storage;
+struct storage_channel;
+
+struct storage_ops {
+	const char *name;
+	const char *help; /* "FILE or /dev/NAME: ..." for --list-drivers */
+	/* Does this driver serve target? Pure. */
+	bool (*claims)(const char *target);
+	/*
+	 * Monitor: open. On success fds[] (desc->nr_fds of them) are the
+	 * caller's. On failure why gets one clear sentence: what, why, what to
+	 * do.
+	 */
+	int (*acquire)(const char *target, uint32_t flags,
+		       struct storage_desc *desc, int fds[STORAGE_FDS_MAX],
+		       char *why, size_t why_size);
+	/* Worker: takes the descriptors over, on success only. */
+	int (*open)(const struct storage_desc *desc, const int *fds,
+		    struct storage **ret);
+	void (*close)(struct storage *st);
+	/*
+	 * depth: the most ios in flight. channel_fence_fd: a descriptor that
+	 * outlives this process in the monitor's keeping and lets a successor
+	 * wait for what this process left in the kernel, or -1.
+	 */
+	int (*channel_open)(struct storage *st, unsigned depth,
+			    struct storage_channel **ret);
+	void (*channel_close)(struct storage_channel *ch); /* nothing in flight */
+	int (*submit)(struct storage_channel *ch, struct storage_io *io);
+	void (*flush)(struct storage_channel *ch);
+	unsigned (*poll)(struct storage_channel *ch);
+	/* Readable when poll() has something to reap, or -1 (poll is enough). */
+	int (*wait_fd)(struct storage_channel *ch);
+	int (*fence_fd)(struct storage_channel *ch);
+	/*
+	 * Successor: wait until nothing that the owner of fence_fd submitted
+	 * can touch the storage or the guest's memory any more. Blocks at most
+	 * until deadline_ns; -ETIMEDOUT.
+	 */
+	int (*fence)(int fence_fd, uint64_t deadline_ns);
+};
+
+struct storage {
+	const struct storage_ops *ops;
+	struct storage_desc desc;
+};
+
+struct storage_channel {
+	struct storage *st;
+};
+
+extern const struct storage_ops *const storage_drivers[]; /* NULL-terminated */
+
+/* Find by target (monitor) or by name (worker); NULL when there is none. */
+const struct storage_ops *storage_find(const char *target);
+const struct storage_ops *storage_by_name(const char *name);
+
+#endif /* BLKBACK_STORAGE_H */

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* fdmsg.c - descriptors over Unix sockets. See fdmsg.h. */
+#include "util/fdmsg.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Room for one descriptor more than allowed, so that excess is seen. */
+union control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int) * (FDMSG_FDS_MAX + 1))];
+};
+
+int fdmsg_send(int sock, const void *buf, size_t size_bytes, const int *fds,
+	       unsigned nr_fds, int flags)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf,
+			     .iov_len = size_bytes };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union control control = { 0 };
+	ssize_t n;
+
+	if (nr_fds > FDMSG_FDS_MAX)
+		return -EINVAL;
+	if (nr_fds) {
+		struct cmsghdr *c;
+
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * nr_fds);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * nr_fds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * nr_fds);
+	}
+	do
+		n = sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+/* Take the descriptors out of msg; close all when there are more than room. */
+static int take_fds(struct msghdr *msg, int *fds, unsigned room, unsigned *nr)
+{
+	int got[FDMSG_FDS_MAX + 1];
+	unsigned n = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t count;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		if (count > FDMSG_FDS_MAX + 1 - n)
+			count = FDMSG_FDS_MAX + 1 - n;
+		memcpy(got + n, CMSG_DATA(c), count * sizeof(int));
+		n += (unsigned)count;
+	}
+	if (n > room || (msg->msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+		for (unsigned i = 0; i < n; i++)
+			close(got[i]);
+		return msg->msg_flags & MSG_TRUNC ? -EMSGSIZE : -EPROTO;
+	}
+	if (n)
+		memcpy(fds, got, n * sizeof(int));
+	*nr = n;
+	return 0;
+}
+
+ssize_t fdmsg_recv(int sock, void *buf, size_t size_bytes, int *fds,
+		   unsigned *nr_fds, int flags)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = size_bytes };
+	union control control;
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
+			      .msg_controllen = sizeof(control.bytes) };
+	ssize_t n;
+	int err;
+
+	do
+		n = recvmsg(sock, &msg, flags | MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	err = take_fds(&msg, fds, nr_fds ? *nr_fds : 0,
+		       nr_fds ? nr_fds : &(unsigned){ 0 });
+	return err ? err : n;
+}
+
+static int address(const char *path, struct sockaddr_un *sun)
+{
+	size_t len = strlen(path);
+
+	memset(sun, 0, sizeof(*sun));
+	sun->sun_family = AF_UNIX;
+	if (len >= sizeof(sun->sun_path))
+		return -ENAMETOOLONG;
+	memcpy(sun->sun_path, path, len);
+	return 0;
+}
+
+int unix_listen(const char *path, int type, uid_t uid)
+{
+	struct sockaddr_un sun;
+	int err = address(path, &sun), fd;
+	mode_t mask;
+
+	if (err)
+		return err;
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	mask = umask(0177);
+	err = bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 ? -errno : 0;
+	umask(mask);
+	if (err)
+		goto fail;
+	if (uid != (uid_t)-1 && uid != geteuid() &&
+	    chown(path, uid, (gid_t)-1) < 0) {
+		err = -errno;
+		goto fail_unlink;
+	}
+	if (listen(fd, SOMAXCONN) < 0) {
+		err = -errno;
+		goto fail_unlink;
+	}
+	return fd;
+
+fail_unlink:
+	unlink(path);
+fail:
+	close(fd);
+	return err;
+}
+
+int unix_connect(const char *path, int type)
+{
+	struct sockaddr_un sun;
+	int err = address(path, &sun), fd;
+
+	if (err)
+		return err;
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}

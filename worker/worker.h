@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker.h - a data thread that runs many queues.
+ *
+ * A queue is a source: something to poll, that can be armed for sleep and that
+ * has a descriptor to be woken by. After work the thread spins for a time that
+ * tunes itself (longer while spins find work, shorter while they do not); then
+ * a source is armed and goes to sleep, and only its descriptor brings it back.
+ * A thousand idle sources cost no thread, no wake-up and no cycle.
+ *
+ * The control thread talks to a worker by worker_call: a function that runs on
+ * the worker's thread between two rounds. That is the only crossing.
+ *
+ * Budget: each round polls every active source for at most WORKER_BUDGET units
+ * of work, so one busy guest cannot starve another.
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/annotate.h"
+#include "util/list.h"
+
+#define WORKER_BUDGET 64u
+
+struct worker;
+struct work_source;
+
+struct work_source_ops {
+	/* Do at most budget units; return how many were done. May remove src,
+	 * must not free it. */
+	unsigned (*poll)(struct work_source *src, unsigned budget);
+	/*
+	 * About to sleep: ask the peer for an event and look once more.
+	 * true = there is work after all, stay awake.
+	 */
+	bool (*arm)(struct work_source *src);
+	/* The descriptor is readable (peer's event). Consume it. Optional. */
+	void (*event)(struct work_source *src);
+};
+
+/*
+ * The owner embeds this. fd: descriptor that ends the sleep, or -1; extra_fd:
+ * a second one (a storage channel's), or -1. Both stay the owner's.
+ */
+struct work_source {
+	const struct work_source_ops *ops;
+	int fd, extra_fd;
+	/* the worker's: */
+	struct list link;
+	struct worker *worker;
+	bool active;
+	uint64_t last_work_ns;
+};
+
+/* Start a thread named name. spin_max_ns: ceiling of the spin, 0 = never. */
+int worker_open(const char *name, uint64_t spin_max_ns,
+		struct worker **ret) PV_MUST_CHECK;
+/* Stop and join; every source must have been removed. NULL is fine. */
+void worker_close(struct worker *w);
+
+/*
+ * Run fn(arg) on the worker's thread and wait for its result. Called from
+ * another thread, or from the worker's own (then it runs at once).
+ */
+typedef int worker_fn(void *arg);
+int worker_call(struct worker *w, worker_fn *fn, void *arg);
+
+/* On the worker's thread only (inside worker_call or a source's callback). */
+int worker_add(struct worker *w, struct work_source *src) PV_MUST_CHECK;
+void worker_remove(struct work_source *src); /* idempotent */
+/* Make a source active now (work came from elsewhere on this thread). */
+void worker_wake(struct work_source *src);
+
+#endif /* WORKER_WORKER_H */
