@@ -35,7 +35,7 @@ COMPONENTS := abi util platform ring grant xenstore-lite worker xenbus monitor \
 PROGRAMS := xenstore-lite/xenstored-lite blkback/blkbackd netback/netbackd \
 	blkfront/blkfront-fuse netfront/netfront-tap pvsplit/pvsplit
 
-pkg = $(shell pkg-config $(1) $(2))
+pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.blkbackd      := $(call pkg,--libs,liburing)
 LIBS.netbackd      := $(call pkg,--libs,libnl-route-3.0)
 LIBS.blkfront-fuse := $(call pkg,--libs,fuse3)
@@ -65,10 +65,13 @@ link    = -Wl,--start-group $(libs) -Wl,--end-group $(LDLIBS)
 bins   := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $(p)))
 tests  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c tests/abi/*.c \
 	tests/sim/*.c tests/hostile/*.c))
+fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)
+bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out bench/harness.c,$(wildcard bench/*.c)))
 
 .PHONY: all
 .SECONDARY:
-all: layers $(bins) ## build every library and program
+all: packages layers $(bins) ## build every library and program
 
 define component
 $(call lib,$(1)): $(call objs,$(1))
@@ -89,6 +92,75 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(tests): %: %.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(link) $(LIBS.tests)
+$(replay): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o \
+		$(BUILD)/tests/fuzz/replay.o $(libs)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
+$(bench): %: %.o $(BUILD)/bench/harness.o $(libs)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
+
+# Programs that the targets below need come from Debian packages; these install
+# what is missing (as root) or say in one line what to install. The build goes
+# on in a second make, because pkg-config is asked when a Makefile is read.
+.PHONY: packages demo check test-programs asan tsan model bench bench-programs
+packages: # fails with one line when a package for the build is missing
+	$(Q)scripts/install-deps.sh --check build
+demo: ## install what it needs, build, run the main job end to end
+	$(Q)scripts/install-deps.sh build run
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(BUILD)/bin/pvsplit demo
+check: ## install what it needs, build, run every test
+	$(Q)scripts/install-deps.sh build run test
+	$(Q)$(MAKE) --no-print-directory all test-programs
+	$(Q)BUILD=$(BUILD) scripts/check.sh unit corpus model system
+test-programs: $(tests) $(replay)
+asan: ## unit, simulated, hostile and system tests under ASan and UBSan
+	$(Q)scripts/install-deps.sh build run test
+	$(Q)$(MAKE) --no-print-directory all test-programs \
+		BUILD=build/asan SAN=address,undefined
+	$(Q)BUILD=build/asan scripts/check.sh unit corpus system
+tsan: ## the same under ThreadSanitizer
+	$(Q)scripts/install-deps.sh build run test
+	$(Q)$(MAKE) --no-print-directory all test-programs \
+		BUILD=build/tsan SAN=thread
+	$(Q)BUILD=build/tsan scripts/check.sh unit system
+model: ## check the notify/sleep protocol's model with spin
+	$(Q)scripts/install-deps.sh test
+	$(Q)scripts/model.sh
+bench: ## every benchmark, each against a peer measured in the same run
+	$(Q)scripts/install-deps.sh build run bench
+	$(Q)$(MAKE) --no-print-directory all bench-programs
+	$(Q)BUILD=$(BUILD) scripts/bench.sh
+bench-programs: $(bench)
+
+.PHONY: fuzz
+FUZZ_SECONDS ?= 60
+fuzz: $(fuzzed:%=fuzz-%) ## every fuzz target for FUZZ_SECONDS
+fuzz-%: tests/fuzz/fuzz_%.c
+	@mkdir -p build/fuzz/corpus-$*
+	$(Q)clang -g -O1 -I. -D_GNU_SOURCE -std=gnu11 $(PKG_CFLAGS) \
+		-fsanitize=fuzzer,address,undefined -o build/fuzz/$* $< \
+		$(foreach c,$(COMPONENTS),$(call srcs,$(c))) $(LIBS.tests)
+	$(Q)build/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+		build/fuzz/corpus-$* tests/fuzz/corpus/$*
+
+.PHONY: tidy install uninstall
+tidy: ## formatting, clang-tidy and gcc's analyser; changes nothing
+	$(Q)scripts/install-deps.sh build test tidy
+	$(Q)scripts/tidy.sh
+libexec = $(DESTDIR)$(PREFIX)/libexec/pvsplit
+manuals = $(wildcard man/*.[1-8])
+install: all ## into DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(libexec)
+	install -m 755 $(BUILD)/bin/pvsplit $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(filter-out %/pvsplit,$(bins)) $(libexec)/
+	for m in $(manuals); do install -D -m 644 $$m \
+		$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit 1; done
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/pvsplit
+	rm -f $(addprefix $(libexec)/,$(notdir $(filter-out %/pvsplit,$(bins))))
+	-rmdir $(libexec)
+	for m in $(manuals); do \
+		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 
 .PHONY: layers
 layers: ## the dependency order above, enforced
