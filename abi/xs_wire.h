@@ -41,7 +41,11 @@ enum xsd_sockmsg_type {
 	XS_SET_TARGET = 19,
 	XS_RESET_WATCHES = 21,
 	XS_DIRECTORY_PART = 22,
-	XS_TYPE_COUNT = 23, /* one past the last */
+	XS_GET_FEATURE = 23, /* optional: from here Xen 4.21 and later */
+	XS_SET_FEATURE = 24,
+	XS_GET_QUOTA = 25,
+	XS_SET_QUOTA = 26,
+	XS_TYPE_COUNT = 27, /* one past the last */
 
 	XS_INVALID = 0xffff
 };

@@ -29,6 +29,9 @@
 #include "abi/ring.h"
 #include "util/annotate.h"
 
+/* A ring has at most so many slots, whatever its memory. */
+#define RING_NR_SLOTS_MAX (1u << 30)
+
 /* Slots that fit size_bytes of shared memory: a power of two; 0 if none. */
 uint32_t ring_nr_slots(size_t size_bytes, size_t slot_bytes);
 
@@ -37,8 +40,9 @@ uint32_t ring_nr_slots(size_t size_bytes, size_t slot_bytes);
 struct ring_front {
 	struct ring_header PV_SHARED *shared;
 	uint32_t nr_slots;
-	uint32_t slot_bytes; /* max(request, response) as laid out in the ring */
-	uint32_t req_prod;   /* next request slot to fill (private) */
+	uint32_t
+		slot_bytes; /* max(request, response) as laid out in the ring */
+	uint32_t req_prod;  /* next request slot to fill (private) */
 	uint32_t req_pushed; /* what the peer has been shown */
 	uint32_t rsp_cons;   /* next response to consume */
 	uint32_t rsp_prod;   /* the peer's index as last seen and checked */
@@ -58,8 +62,9 @@ void ring_front_put(struct ring_front *r, const void *req, size_t size_bytes);
 /* Show all requests put so far. True: the peer asked to be notified. */
 bool ring_front_push(struct ring_front *r) PV_MUST_CHECK;
 /*
- * Responses waiting. -EPROTO: the peer produced more responses than there are
- * requests outstanding, or moved its index backwards.
+ * Responses waiting; the shared index is looked at only when none of those
+ * already seen is left. -EPROTO: the peer produced more responses than there
+ * are requests outstanding, or moved its index backwards.
  */
 int ring_front_pending(struct ring_front *r) PV_MUST_CHECK;
 /* Copy the next response out; only after ring_front_pending() > 0. */
@@ -88,13 +93,16 @@ void ring_back_init(struct ring_back *r, void PV_SHARED *shared,
 		    size_t size_bytes, size_t slot_bytes);
 /*
  * Attach in the middle: a successor that knows what its predecessor consumed
- * and answered. -EPROTO when the two cannot belong to one ring.
+ * and answered. rsp_prod counts every response that was written to its slot,
+ * shown to the peer or not: the first push shows all, and may notify once too
+ * often. -EPROTO when the two cannot belong to one ring.
  */
 int ring_back_attach(struct ring_back *r, void PV_SHARED *shared,
 		     size_t size_bytes, size_t slot_bytes, uint32_t req_cons,
 		     uint32_t rsp_prod) PV_MUST_CHECK;
 /*
- * Requests waiting. -EPROTO when the producer is impossible:
+ * Requests waiting; the shared index is looked at only when none of those
+ * already seen is left. -EPROTO when the producer is impossible:
  * prod - req_cons > nr_slots - (req_cons - rsp_prod), in 32-bit arithmetic,
  * which also catches an index moved backwards.
  */
