@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rename.h - keeps Xen's tags and enumerators apart from ours.
+ *
+ * Included before Xen's headers; a name of facts.h then means Xen's thing
+ * until forget.h.
+ */
+/* clang-format off */
+#define XenbusStateUnknown xen_side_XenbusStateUnknown
+#define XenbusStateInitialising xen_side_XenbusStateInitialising
+#define XenbusStateInitWait xen_side_XenbusStateInitWait
+#define XenbusStateInitialised xen_side_XenbusStateInitialised
+#define XenbusStateConnected xen_side_XenbusStateConnected
+#define XenbusStateClosing xen_side_XenbusStateClosing
+#define XenbusStateClosed xen_side_XenbusStateClosed
+#define XenbusStateReconfiguring xen_side_XenbusStateReconfiguring
+#define XenbusStateReconfigured xen_side_XenbusStateReconfigured
+#define XS_CONTROL xen_side_XS_CONTROL
+#define XS_DIRECTORY xen_side_XS_DIRECTORY
+#define XS_READ xen_side_XS_READ
+#define XS_GET_PERMS xen_side_XS_GET_PERMS
+#define XS_WATCH xen_side_XS_WATCH
+#define XS_UNWATCH xen_side_XS_UNWATCH
+#define XS_TRANSACTION_START xen_side_XS_TRANSACTION_START
+#define XS_TRANSACTION_END xen_side_XS_TRANSACTION_END
+#define XS_INTRODUCE xen_side_XS_INTRODUCE
+#define XS_RELEASE xen_side_XS_RELEASE
+#define XS_GET_DOMAIN_PATH xen_side_XS_GET_DOMAIN_PATH
+#define XS_WRITE xen_side_XS_WRITE
+#define XS_MKDIR xen_side_XS_MKDIR
+#define XS_RM xen_side_XS_RM
+#define XS_SET_PERMS xen_side_XS_SET_PERMS
+#define XS_WATCH_EVENT xen_side_XS_WATCH_EVENT
+#define XS_ERROR xen_side_XS_ERROR
+#define XS_IS_DOMAIN_INTRODUCED xen_side_XS_IS_DOMAIN_INTRODUCED
+#define XS_RESUME xen_side_XS_RESUME
+#define XS_SET_TARGET xen_side_XS_SET_TARGET
+#define XS_RESET_WATCHES xen_side_XS_RESET_WATCHES
+#define XS_DIRECTORY_PART xen_side_XS_DIRECTORY_PART
+#define XS_INVALID xen_side_XS_INVALID
+#define XS_WATCH_PATH xen_side_XS_WATCH_PATH
+#define XS_WATCH_TOKEN xen_side_XS_WATCH_TOKEN
+#define grant_entry_v1 xen_side_grant_entry_v1
+#define blkif_request_segment xen_side_blkif_request_segment
+#define blkif_request xen_side_blkif_request
+#define blkif_request_discard xen_side_blkif_request_discard
+#define blkif_request_indirect xen_side_blkif_request_indirect
+#define blkif_response xen_side_blkif_response
+#define netif_tx_request xen_side_netif_tx_request
+#define netif_tx_response xen_side_netif_tx_response
+#define netif_rx_request xen_side_netif_rx_request
+#define netif_rx_response xen_side_netif_rx_response
+#define netif_extra_info xen_side_netif_extra_info
+#define xen_netif_ctrl_request xen_side_xen_netif_ctrl_request
+#define xen_netif_ctrl_response xen_side_xen_netif_ctrl_response
+#define xen_netif_gref xen_side_xen_netif_gref
+#define xsd_sockmsg xen_side_xsd_sockmsg
+#define xenstore_domain_interface xen_side_xenstore_domain_interface
+#define xenbus_state xen_side_xenbus_state
+#define xsd_sockmsg_type xen_side_xsd_sockmsg_type
+#define xs_watch_type xen_side_xs_watch_type
+#define xsd_errors xen_side_xsd_errors
+#define XS_TYPE_COUNT xen_side_XS_TYPE_COUNT
