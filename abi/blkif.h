@@ -106,6 +106,12 @@ struct blkif_response {
 };
 
 _Static_assert(sizeof(struct blkif_request_segment) == 8, "segment");
+_Static_assert(BLKIF_SEGMENTS_PER_INDIRECT_PAGE ==
+		       PV_PAGE_SIZE / sizeof(struct blkif_request_segment),
+	       "segments in a page");
+_Static_assert(BLKIF_SECTOR_SIZE == 512 &&
+		       BLKIF_SECTORS_PER_PAGE == PV_PAGE_SIZE / 512,
+	       "sectors in a page");
 _Static_assert(offsetof(struct blkif_request_segment, first_sect) == 4, "fs");
 _Static_assert(offsetof(struct blkif_request_segment, last_sect) == 5, "ls");
 _Static_assert(sizeof(struct blkif_request) == 112, "request");
