@@ -16,22 +16,11 @@
 #include <sys/uio.h>
 
 #include "util/annotate.h"
+#include "util/packet.h"
 
 #define NIC_FRAME_MAX 65550u /* a GSO frame with its Ethernet header */
 #define NIC_FDS_MAX   4u
 #define NIC_IOV_MAX   24u
-
-/* What a frame asks of its receiver, in netif's and virtio's common terms. */
-enum nic_gso { NIC_GSO_NONE, NIC_GSO_TCPV4, NIC_GSO_TCPV6 };
-
-struct nic_meta {
-	bool csum_blank;     /* the L4 checksum holds only the pseudo header */
-	bool data_validated; /* the sender vouches for the checksum */
-	enum nic_gso gso;
-	uint16_t gso_size;   /* payload bytes per segment */
-	uint16_t csum_start; /* from the frame's first byte; csum_blank only */
-	uint16_t csum_offset;
-};
 
 struct nic_desc {
 	char driver[16];
@@ -44,27 +33,32 @@ struct nic;
 
 struct nic_ops {
 	const char *name;
+	const char *help; /* one line for --list-drivers */
 	/*
 	 * Monitor: make the uplink of the switch called bridge: for tap, a TAP
 	 * with a vnet header enslaved to the kernel bridge of that name, up.
 	 */
 	int (*acquire)(const char *bridge, struct nic_desc *desc,
 		       int fds[NIC_FDS_MAX], char *why, size_t why_size);
+	/* Worker: takes the descriptors over, on success only. */
 	int (*open)(const struct nic_desc *desc, const int *fds,
 		    struct nic **ret);
 	void (*close)(struct nic *nic);
 	/*
-	 * Send one frame given as iov[nr] (Ethernet header first). Returns 0;
-	 * -EAGAIN the interface is full (drop and count); another -errno.
+	 * Send one frame given as iov[nr], nr <= NIC_IOV_MAX, Ethernet header
+	 * first. layout is valid when meta->csum_blank. Returns 0; -EAGAIN the
+	 * interface is full (drop and count); another -errno.
 	 */
 	int (*send)(struct nic *nic, const struct iovec *iov, unsigned nr,
-		    const struct nic_meta *meta);
+		    const struct packet_meta *meta,
+		    const struct packet_layout *layout);
 	/*
 	 * Receive one frame into buf. Returns its length, 0 when there is
 	 * none, or -errno.
 	 */
 	int (*recv)(struct nic *nic, void *buf, size_t size,
-		    struct nic_meta *meta);
+		    struct packet_meta *meta);
+	/* Readable when recv may find a frame, or -1: it never does. */
 	int (*wait_fd)(struct nic *nic);
 };
 

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame.h - one Ethernet frame on its way through the switch.
+ *
+ * The first bytes are a private copy: all that anybody checks is read from
+ * there and passed on from there. The rest still lies where the sender put it,
+ * in a guest's pages, and is copied once, into the receiver's.
+ *
+ * Thread: the data thread; a frame lives as long as one call of switch_forward.
+ */
+#ifndef NETBACK_FRAME_H
+#define NETBACK_FRAME_H
+
+#include "util/annotate.h"
+#include "util/packet.h"
+
+/* The pieces of the largest netif packet, and one for the head. */
+#define FRAME_PARTS_MAX 20u
+
+struct frame_part {
+	const void PV_SHARED *base;
+	uint32_t size_bytes;
+};
+
+struct frame {
+	uint8_t head[PACKET_HEAD_MAX];
+	uint32_t head_bytes; /* >= PACKET_ETH_BYTES */
+	uint32_t size_bytes; /* head and parts */
+	struct frame_part parts[FRAME_PARTS_MAX];
+	unsigned nr_parts;
+	struct packet_meta meta;
+	struct packet_layout layout; /* valid when meta.csum_blank */
+};
+
+/* Where a copy out of a frame stands. Zero-initialise. */
+struct frame_cursor {
+	uint32_t done_bytes; /* from the frame's start */
+	unsigned part;	     /* 0: the head; else parts[part - 1] */
+	uint32_t offset;     /* within it */
+};
+
+/* Copy bytes that the peer may change meanwhile. */
+void frame_read_shared(void *dst, const void PV_SHARED *src, size_t size_bytes);
+/*
+ * Copy the next size_bytes of the frame to dst, a guest's page or ours. The
+ * caller stays within frame->size_bytes.
+ */
+void frame_copy_out(const struct frame *frame, struct frame_cursor *at,
+		    void PV_SHARED *dst, size_t size_bytes);
+
+/*
+ * Move the first bytes of the parts into head, so that every header is in
+ * private memory. Needs head_bytes == 0.
+ */
+void frame_snapshot_head(struct frame *frame);
+
+/*
+ * Give the frame a whole checksum instead of a blank one. buf: size_bytes of
+ * private memory, to which the frame then points.
+ */
+int frame_fill_csum(struct frame *frame, uint8_t *buf) PV_MUST_CHECK;
+
+#endif /* NETBACK_FRAME_H */

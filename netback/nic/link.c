@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * link.c - the kernel's links over netlink: enslave, MTU, up.
+ *
+ * Neighbour: tap.c, which calls it in the monitor. Never runs a program.
+ */
+#include <errno.h>
+#include <linux/if.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+#include <string.h>
+
+#include "netback/nic/private.h"
+#include "util/num.h"
+
+/* libnl has its own error numbers; the ones that can be told apart. */
+static int nl_errno(int nlerr)
+{
+	switch (-nlerr) {
+	case NLE_PERM: return -EPERM;
+	case NLE_NOACCESS: return -EACCES;
+	case NLE_NODEV:
+	case NLE_OBJ_NOTFOUND: return -ENODEV;
+	case NLE_NOMEM: return -ENOMEM;
+	case NLE_BUSY: return -EBUSY;
+	case NLE_INVAL: return -EINVAL;
+	default: return -EIO;
+	}
+}
+
+static int explain(int err, char *why, size_t why_size, const char *what,
+		   const char *name, const char *hint)
+{
+	if (str_printf(why, why_size, "%s %s: %s%s", what, name, strerror(-err),
+		       hint) < 0 &&
+	    why_size)
+		why[0] = '\0';
+	return err;
+}
+
+static int change(struct nl_sock *sock, struct rtnl_link *tap,
+		  struct rtnl_link *bridge)
+{
+	struct rtnl_link *want = rtnl_link_alloc();
+	int err;
+
+	if (!want)
+		return -ENOMEM;
+	rtnl_link_set_master(want, rtnl_link_get_ifindex(bridge));
+	rtnl_link_set_mtu(want, rtnl_link_get_mtu(bridge));
+	rtnl_link_set_flags(want, IFF_UP);
+	err = rtnl_link_change(sock, tap, want, 0);
+	rtnl_link_put(want);
+	return err ? nl_errno(err) : 0;
+}
+
+int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
+		 char *why, size_t why_size)
+{
+	struct rtnl_link *tap = NULL, *br = NULL;
+	struct nl_sock *sock = nl_socket_alloc();
+	const char *type;
+	int err;
+
+	if (!sock)
+		return explain(-ENOMEM, why, why_size, "netlink for", ifname,
+			       "");
+	err = nl_connect(sock, NETLINK_ROUTE);
+	if (err) {
+		err = explain(nl_errno(err), why, why_size, "netlink for",
+			      ifname, "");
+		goto out;
+	}
+	err = rtnl_link_get_kernel(sock, 0, bridge, &br);
+	if (err) {
+		err = explain(-ENODEV, why, why_size, "bridge", bridge,
+			      "; make it with `ip link add NAME type bridge`");
+		goto out;
+	}
+	type = rtnl_link_get_type(br);
+	if (!type || strcmp(type, "bridge")) {
+		err = explain(-EINVAL, why, why_size, "bridge", bridge,
+			      "; the interface is no bridge");
+		goto out;
+	}
+	err = rtnl_link_get_kernel(sock, 0, ifname, &tap);
+	if (!err)
+		err = change(sock, tap, br);
+	else
+		err = nl_errno(err);
+	if (err)
+		explain(err, why, why_size, "joining the bridge", bridge,
+			err == -EPERM ? "; it needs CAP_NET_ADMIN" : "");
+	else
+		*ret_mtu = rtnl_link_get_mtu(br);
+out:
+	if (tap)
+		rtnl_link_put(tap);
+	if (br)
+		rtnl_link_put(br);
+	nl_socket_free(sock);
+	return err;
+}
