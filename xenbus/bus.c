@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bus.c - all devices of one backend: made when their directory appears, freed
+ * when device.c says that they are gone. Control thread.
+ *
+ * A device is never freed inside one of its own calls: it moves to the dead
+ * list and goes when the outermost callback of the bus or the loop comes by.
+ */
+#include "xenbus/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/list.h"
+#include "util/num.h"
+
+struct xenbus_bus {
+	struct xs *xs;
+	const struct xenbus_driver *driver;
+	const struct xenbus_bus_ops *ops;
+	void *arg;
+	char base[128]; /* /local/domain/B/backend/TYPE */
+	size_t base_len;
+	struct xs_watch *watch, *release_watch;
+	struct list devices, dead;
+	unsigned nr;
+	struct loop_timer *timer;
+	struct loop_prepare *prepare;
+};
+
+struct slot {
+	struct list link;
+	uint32_t frontend_id, handle;
+	struct xenbus_device dev;
+};
+
+static struct slot *slot_of(struct list *link)
+{
+	return container_of(link, struct slot, link);
+}
+
+static struct slot *find(struct xenbus_bus *bus, uint32_t frontend_id,
+			 uint32_t handle)
+{
+	list_for_each(l, &bus->devices) {
+		struct slot *s = slot_of(l);
+
+		if (s->frontend_id == frontend_id && s->handle == handle)
+			return s;
+	}
+	return NULL;
+}
+
+static void slot_gone(struct xenbus_device *dev)
+{
+	struct slot *s = container_of(dev, struct slot, dev);
+	struct xenbus_bus *bus = dev->bus;
+
+	list_del(&s->link);
+	list_add_tail(&bus->dead, &s->link);
+	bus->nr--;
+}
+
+static void slot_free(struct slot *s)
+{
+	list_del(&s->link);
+	xenbus_device_stop(&s->dev);
+	if (s->dev.driver->remove)
+		s->dev.driver->remove(&s->dev);
+	free(s);
+}
+
+static int make(struct xenbus_bus *bus, uint32_t frontend_id, uint32_t handle)
+{
+	struct slot *s = calloc(1, sizeof(*s));
+	bool resumed = false;
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	list_init(&s->link);
+	s->frontend_id = frontend_id;
+	s->handle = handle;
+	s->dev.driver = bus->driver;
+	s->dev.xs = bus->xs;
+	s->dev.handle = handle;
+	s->dev.gone = slot_gone;
+	s->dev.bus = bus;
+	err = str_printf(s->dev.node, sizeof(s->dev.node), "%s/%u/%u",
+			 bus->base, frontend_id, handle);
+	if (err < 0)
+		goto fail;
+	err = xenbus_identify(&s->dev);
+	if (err)
+		goto fail;
+	err = bus->ops->probe(bus->arg, &s->dev, &resumed);
+	if (err)
+		goto fail;
+	list_add_tail(&bus->devices, &s->link);
+	bus->nr++;
+	err = xenbus_device_start(&s->dev, resumed);
+	if (!err)
+		return 0;
+	bus->nr--;
+	slot_free(s);
+	return err;
+
+fail:
+	free(s);
+	return err;
+}
+
+/* A directory may be there: take it if the toolstack wants it served. */
+static void consider(struct xenbus_bus *bus, uint32_t frontend_id,
+		     uint32_t handle)
+{
+	char dir[sizeof(bus->base) + 32];
+	uint32_t online, state;
+	int err;
+
+	if (find(bus, frontend_id, handle) ||
+	    str_printf(dir, sizeof(dir), "%s/%u/%u", bus->base, frontend_id,
+		       handle) < 0)
+		return;
+	if (xs_read_u32(bus->xs, XS_NO_TXN, dir, "online", 1, &online) ||
+	    !online ||
+	    xs_read_u32(bus->xs, XS_NO_TXN, dir, "state", XENBUS_NR_STATES - 1,
+			&state))
+		return;
+	err = make(bus, frontend_id, handle);
+	if (err)
+		log_error("%s d%u/%u: not taken: %s", bus->driver->type,
+			  frontend_id, handle, strerrordesc_np(-err));
+}
+
+static void consider_frontend(struct xenbus_bus *bus, uint32_t frontend_id)
+{
+	char dir[sizeof(bus->base) + 16], **names;
+	unsigned nr;
+
+	if (str_printf(dir, sizeof(dir), "%s/%u", bus->base, frontend_id) < 0 ||
+	    xs_directory(bus->xs, XS_NO_TXN, dir, &names, &nr))
+		return;
+	for (unsigned i = 0; i < nr; i++) {
+		uint32_t handle;
+
+		if (!xenbus_parse_id(names[i], UINT32_MAX, &handle))
+			consider(bus, frontend_id, handle);
+	}
+	free(names);
+}
+
+static void consider_all(struct xenbus_bus *bus)
+{
+	char **names;
+	unsigned nr;
+
+	if (xs_directory(bus->xs, XS_NO_TXN, bus->base, &names, &nr))
+		return;
+	for (unsigned i = 0; i < nr; i++) {
+		uint32_t id;
+
+		if (!xenbus_parse_id(names[i], DOMID_FIRST_RESERVED - 1, &id))
+			consider_frontend(bus, id);
+	}
+	free(names);
+}
+
+struct removal {
+	struct xenbus_bus *bus;
+	struct slot *slot;
+};
+
+/* Our directory, unless it is somebody's new one, and an empty parent. */
+static int remove_dir_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
+{
+	struct removal *r = arg;
+	char parent[sizeof(r->bus->base) + 16], **names;
+	uint32_t state;
+	unsigned nr;
+	int err;
+
+	err = xs_read_u32(xs, tx, r->slot->dev.node, "state",
+			  XENBUS_NR_STATES - 1, &state);
+	if (err)
+		return err;
+	if (state != XenbusStateClosed)
+		return -EEXIST;
+	err = xs_rm(xs, tx, r->slot->dev.node);
+	if (err)
+		return err;
+	err = str_printf(parent, sizeof(parent), "%s/%u", r->bus->base,
+			 r->slot->frontend_id);
+	if (err < 0)
+		return err;
+	err = xs_directory(xs, tx, parent, &names, &nr);
+	if (err)
+		return err;
+	free(names);
+	return nr ? 0 : xs_rm(xs, tx, parent);
+}
+
+static void bury(struct xenbus_bus *bus, struct slot *s)
+{
+	uint32_t frontend_id = s->frontend_id, handle = s->handle;
+	bool made_anew = s->dev.vanished;
+
+	if (s->dev.domain_gone && !s->dev.vanished) {
+		struct removal r = { .bus = bus, .slot = s };
+		int err = xs_transaction(bus->xs, remove_dir_in_txn, &r);
+
+		if (err && err != -ENOENT && err != -EEXIST)
+			log_warn("%s: cannot remove %s: %s", s->dev.name,
+				 s->dev.node, strerrordesc_np(-err));
+	}
+	slot_free(s);
+	/* The toolstack may have made the same device again meanwhile. */
+	if (made_anew)
+		consider(bus, frontend_id, handle);
+}
+
+static void sweep(struct xenbus_bus *bus)
+{
+	while (!list_empty(&bus->dead))
+		bury(bus, slot_of(bus->dead.next));
+}
+
+/* base, base/N, base/N/H, base/N/H/state and base/N/H/online matter. */
+static void base_fired(void *arg, const char *path)
+{
+	struct xenbus_bus *bus = arg;
+	char copy[64], *save = NULL, *word[4] = { NULL };
+	uint32_t id, handle;
+	unsigned nr = 0;
+
+	sweep(bus);
+	if (strncmp(path, bus->base, bus->base_len) != 0 ||
+	    str_printf(copy, sizeof(copy), "%s", path + bus->base_len) < 0)
+		return;
+	for (char *w = strtok_r(copy, "/", &save); w;
+	     w = strtok_r(NULL, "/", &save)) {
+		if (nr == ARRAY_SIZE(word))
+			return;
+		word[nr++] = w;
+	}
+	if (nr == 0) {
+		consider_all(bus);
+		return;
+	}
+	if (xenbus_parse_id(word[0], DOMID_FIRST_RESERVED - 1, &id))
+		return;
+	if (nr == 1) {
+		consider_frontend(bus, id);
+		return;
+	}
+	if (xenbus_parse_id(word[1], UINT32_MAX, &handle) ||
+	    (nr == 3 && strcmp(word[2], "state") != 0 &&
+	     strcmp(word[2], "online") != 0) ||
+	    nr == 4)
+		return;
+	consider(bus, id, handle);
+}
+
+static void release_fired(void *arg, const char *path)
+{
+	struct xenbus_bus *bus = arg;
+
+	(void)path;
+	list_for_each_safe(l, tmp, &bus->devices)
+		xenbus_run(&slot_of(l)->dev);
+	sweep(bus);
+}
+
+static void expire(void *arg)
+{
+	struct xenbus_bus *bus = arg;
+	uint64_t now = clock_now_ns();
+
+	list_for_each_safe(l, tmp, &bus->devices) {
+		struct xenbus_device *dev = &slot_of(l)->dev;
+
+		if (!dev->close_deadline_ns || dev->close_deadline_ns > now ||
+		    dev->alone || dev->state == XenbusStateClosed)
+			continue;
+		log_limited(&dev->limit, LOG_WARN,
+			    "%s: the frontend does not answer: closing anyway",
+			    dev->name);
+		xenbus_otherend_lost(dev);
+	}
+	sweep(bus);
+}
+
+static bool before_wait(void *arg)
+{
+	struct xenbus_bus *bus = arg;
+	uint64_t next = UINT64_MAX;
+
+	sweep(bus);
+	list_for_each(l, &bus->devices) {
+		struct xenbus_device *dev = &slot_of(l)->dev;
+
+		if (dev->close_deadline_ns && !dev->alone &&
+		    dev->state != XenbusStateClosed &&
+		    dev->close_deadline_ns < next)
+			next = dev->close_deadline_ns;
+	}
+	loop_timer_arm(bus->timer, next);
+	return false;
+}
+
+int xenbus_bus_use_loop(struct xenbus_bus *bus, struct loop *loop)
+{
+	int err = loop_timer_add(loop, expire, bus, &bus->timer);
+
+	if (err)
+		return err;
+	err = loop_prepare_add(loop, before_wait, bus, &bus->prepare);
+	if (err) {
+		loop_timer_remove(bus->timer);
+		bus->timer = NULL;
+	}
+	return err;
+}
+
+int xenbus_bus_open(struct xs *xs, domid_t backend_id,
+		    const struct xenbus_driver *driver,
+		    const struct xenbus_bus_ops *ops, void *arg,
+		    struct xenbus_bus **ret)
+{
+	struct xenbus_bus *bus = calloc(1, sizeof(*bus));
+	int err;
+
+	if (!bus)
+		return -ENOMEM;
+	bus->xs = xs;
+	bus->driver = driver;
+	bus->ops = ops;
+	bus->arg = arg;
+	list_init(&bus->devices);
+	list_init(&bus->dead);
+	err = str_printf(bus->base, sizeof(bus->base),
+			 "/local/domain/%u/backend/%s", backend_id,
+			 driver->type);
+	if (err < 0)
+		goto fail;
+	bus->base_len = (size_t)err;
+	err = xs_watch(xs, bus->base, base_fired, bus, &bus->watch);
+	if (err)
+		goto fail;
+	err = xs_watch(xs, "@releaseDomain", release_fired, bus,
+		       &bus->release_watch);
+	if (err) {
+		xs_unwatch(xs, bus->watch);
+		goto fail;
+	}
+	consider_all(bus);
+	sweep(bus);
+	*ret = bus;
+	return 0;
+
+fail:
+	free(bus);
+	return err;
+}
+
+void xenbus_bus_close(struct xenbus_bus *bus)
+{
+	if (!bus)
+		return;
+	loop_timer_remove(bus->timer);
+	loop_prepare_remove(bus->prepare);
+	xs_unwatch(bus->xs, bus->watch);
+	xs_unwatch(bus->xs, bus->release_watch);
+	while (!list_empty(&bus->dead))
+		slot_free(slot_of(bus->dead.next));
+	while (!list_empty(&bus->devices))
+		slot_free(slot_of(bus->devices.next));
+	free(bus);
+}
+
+unsigned xenbus_bus_nr_devices(const struct xenbus_bus *bus)
+{
+	return bus->nr;
+}
