@@ -29,11 +29,11 @@
 struct blkfront;
 
 struct blkfront_config {
-	const char *run_dir;  /* NULL: the default */
-	domid_t domid;	      /* whose disk: our own identity */
-	uint32_t handle;      /* virtual device number, e.g. 51712 for xvda */
-	uint64_t buf_bytes;   /* region for buffers; 0: 4 MiB */
-	uint64_t timeout_ns;  /* for connecting; 0: 10 s */
+	const char *run_dir; /* NULL: the default */
+	domid_t domid;	     /* whose disk: our own identity */
+	uint32_t handle;     /* virtual device number, e.g. 51712 for xvda */
+	uint64_t buf_bytes;  /* region for buffers; 0: 4 MiB */
+	uint64_t timeout_ns; /* for connecting; 0: 10 s */
 };
 
 struct blkfront_info {
@@ -41,7 +41,7 @@ struct blkfront_info {
 	uint32_t sector_bytes;	 /* unit of addressing promised to users: 512 */
 	uint32_t physical_bytes; /* preferred unit */
 	bool readonly;
-	bool flush; /* BLKFRONT_FLUSH is supported */
+	bool flush;		    /* BLKFRONT_FLUSH is supported */
 	uint32_t max_request_bytes; /* larger ones are split */
 };
 
@@ -51,7 +51,8 @@ struct blkfront_info {
  */
 int blkfront_open(const struct blkfront_config *config, struct blkfront **ret,
 		  char *why, size_t why_size) PV_MUST_CHECK;
-/* Disconnects cleanly. Requests still in flight are completed with -ESHUTDOWN. */
+/* Disconnects cleanly. Requests still in flight are completed with -ESHUTDOWN.
+ */
 void blkfront_close(struct blkfront *bf); /* NULL is fine */
 
 void blkfront_info(const struct blkfront *bf, struct blkfront_info *ret);
@@ -60,7 +61,11 @@ void blkfront_info(const struct blkfront *bf, struct blkfront_info *ret);
 void *blkfront_buf_alloc(struct blkfront *bf, size_t size_bytes);
 void blkfront_buf_free(struct blkfront *bf, void *buf, size_t size_bytes);
 
-enum blkfront_op { BLKFRONT_READ, BLKFRONT_WRITE, BLKFRONT_FLUSH };
+enum blkfront_op {
+	BLKFRONT_READ,
+	BLKFRONT_WRITE,
+	BLKFRONT_FLUSH
+};
 
 struct blkfront_io {
 	enum blkfront_op op;
