@@ -27,10 +27,11 @@
 #include "abi/grant.h"
 #include "util/annotate.h"
 
-#define MONITOR_FDS_MAX	  4u   /* descriptors of one opened device */
-#define MONITOR_INFO_MAX  512u /* bytes that describe it */
-#define MONITOR_KEY_MAX	  64u  /* a kept descriptor's name, with NUL */
-#define MONITOR_KEPT_MAX  4096u
+#define MONITOR_FDS_MAX	    4u	 /* descriptors of one opened device */
+#define MONITOR_INFO_MAX    512u /* bytes that describe it */
+#define MONITOR_KEY_MAX	    64u	 /* a kept descriptor's name, with NUL */
+#define MONITOR_KEPT_MAX    4096u
+#define MONITOR_DEVICES_MAX 4096u
 
 /* A device as opened by the monitor: descriptors and a driver's own struct. */
 struct monitor_device {
@@ -57,9 +58,9 @@ struct monitor_ops {
 #define WHY_MAX 256
 
 struct monitor_config {
-	const char *program; /* path to execute for the worker */
+	const char *program;		/* path to execute for the worker */
 	const char *const *worker_argv; /* NULL-terminated; argv[0] included */
-	const char *run_dir;
+	const char *run_dir; /* not NULL; platform_run_dir() has a default */
 	domid_t domid;
 	const struct monitor_ops *ops;
 	void *arg;
@@ -69,8 +70,11 @@ struct monitor_config {
 /*
  * Run until SIGTERM or SIGINT (then the worker is ended too) or until the
  * broker is gone for good. The worker is restarted at once after a death, with
- * growing pauses (10 ms doubling to 1 s) while it keeps dying within a second.
- * Returns 0 or -errno.
+ * growing pauses (10 ms doubling to 1 s) while it keeps dying within a second
+ * or before it was ready. Call it before any thread is started; it blocks
+ * SIGTERM and SIGINT, and the worker starts with no signal blocked and SIGINT
+ * ignored (the monitor ends it with SIGTERM, after 2 s with SIGKILL).
+ * Logs why it ends. Returns 0 or -errno: -ECONNRESET the broker is gone.
  */
 int monitor_run(const struct monitor_config *config) PV_MUST_CHECK;
 
@@ -82,8 +86,8 @@ int monitor_run(const struct monitor_config *config) PV_MUST_CHECK;
 struct monitor_client;
 
 /*
- * Take the socket over and get the two connections. generation: 0 for the
- * first worker of this monitor, then 1, 2, ...
+ * Take the socket over, on success only, and get the two connections (once).
+ * generation: 0 for the first worker of this monitor, then 1, 2, ...
  */
 int monitor_client_open(int sock, int *ret_broker_fd, int *ret_store_fd,
 			uint32_t *ret_generation,
@@ -105,11 +109,15 @@ int monitor_client_release_device(struct monitor_client *mc, domid_t domid,
 int monitor_client_keep(struct monitor_client *mc, const char *key,
 			int fd) PV_MUST_CHECK;
 /* A duplicate of the kept descriptor, or -ENOENT. */
-int monitor_client_get(struct monitor_client *mc, const char *key) PV_MUST_CHECK;
+int monitor_client_get(struct monitor_client *mc,
+		       const char *key) PV_MUST_CHECK;
 int monitor_client_drop(struct monitor_client *mc, const char *key);
 /* All devices are attached: counts as a good start. */
 int monitor_client_ready(struct monitor_client *mc) PV_MUST_CHECK;
-/* Readable (end of file) when the monitor is gone: the worker should exit. */
+/*
+ * Readable (end of file) when the monitor is gone: the worker should exit. Any
+ * call that says -ECONNRESET, -EPROTO or -ETIMEDOUT means the same.
+ */
 int monitor_client_fd(const struct monitor_client *mc);
 
 #endif /* MONITOR_MONITOR_H */
