@@ -20,32 +20,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
-
-/* The peer's memory as ours to access: nowhere else but in this file. */
-static struct ring_header *ring_header(struct ring_header PV_SHARED *shared)
-{
-	return (struct ring_header *)(uintptr_t)shared;
-}
-
-static unsigned char *ring_slot(struct ring_header PV_SHARED *shared,
-				uint32_t nr_slots, uint32_t slot_bytes,
-				uint32_t idx)
-{
-	unsigned char *slots = (unsigned char *)(ring_header(shared) + 1);
-
-	return slots + (size_t)(idx & (nr_slots - 1)) * slot_bytes;
-}
-
-/*
- * The compiler may not read the slot again in place of the copy, nor move the
- * copy: whatever the peer writes from here on has no effect on it.
- */
-static void ring_copy(void *dst, const void *src, size_t size_bytes)
-{
-	memcpy(dst, src, size_bytes);
-	__asm__ volatile("" : : "r"(dst) : "memory");
-}
 
 /*
  * Did the producer's step from old to new pass the consumer's event index?
@@ -93,14 +67,6 @@ void ring_front_init(struct ring_front *r, void PV_SHARED *shared,
 	__atomic_store_n(&h->rsp_event, RING_INITIAL_EVENT, __ATOMIC_RELAXED);
 }
 
-void ring_front_put(struct ring_front *r, const void *req, size_t size_bytes)
-{
-	assert(ring_front_free(r) > 0 && size_bytes <= r->slot_bytes);
-	ring_copy(ring_slot(r->shared, r->nr_slots, r->slot_bytes, r->req_prod),
-		  req, size_bytes);
-	r->req_prod++;
-}
-
 bool ring_front_push(struct ring_front *r)
 {
 	struct ring_header *h = ring_header(r->shared);
@@ -139,15 +105,6 @@ int ring_front_pending(struct ring_front *r)
 	/* Pairs with the store in ring_back_push(). */
 	return ring_front_check(
 		r, __atomic_load_n(&h->rsp_prod, __ATOMIC_ACQUIRE));
-}
-
-void ring_front_get(struct ring_front *r, void *rsp, size_t size_bytes)
-{
-	assert(r->rsp_cons != r->rsp_prod && size_bytes <= r->slot_bytes);
-	ring_copy(rsp,
-		  ring_slot(r->shared, r->nr_slots, r->slot_bytes, r->rsp_cons),
-		  size_bytes);
-	r->rsp_cons++;
 }
 
 int ring_front_arm(struct ring_front *r)
@@ -221,23 +178,6 @@ int ring_back_pending(struct ring_back *r)
 	/* Pairs with the store in ring_front_push(). */
 	return ring_back_check(r,
 			       __atomic_load_n(&h->req_prod, __ATOMIC_ACQUIRE));
-}
-
-void ring_back_get(struct ring_back *r, void *req, size_t size_bytes)
-{
-	assert(r->req_cons != r->req_prod && size_bytes <= r->slot_bytes);
-	ring_copy(req,
-		  ring_slot(r->shared, r->nr_slots, r->slot_bytes, r->req_cons),
-		  size_bytes);
-	r->req_cons++;
-}
-
-void ring_back_put(struct ring_back *r, const void *rsp, size_t size_bytes)
-{
-	assert(r->rsp_prod != r->req_cons && size_bytes <= r->slot_bytes);
-	ring_copy(ring_slot(r->shared, r->nr_slots, r->slot_bytes, r->rsp_prod),
-		  rsp, size_bytes);
-	r->rsp_prod++;
 }
 
 bool ring_back_push(struct ring_back *r)

@@ -58,7 +58,8 @@ static inline uint32_t ring_front_free(const struct ring_front *r)
 	return r->nr_slots - (r->req_prod - r->rsp_cons);
 }
 /* Copy one request in (size_bytes <= slot_bytes); needs a free slot. */
-void ring_front_put(struct ring_front *r, const void *req, size_t size_bytes);
+static inline void ring_front_put(struct ring_front *r, const void *req,
+				  size_t size_bytes);
 /* Show all requests put so far. True: the peer asked to be notified. */
 bool ring_front_push(struct ring_front *r) PV_MUST_CHECK;
 /*
@@ -68,7 +69,8 @@ bool ring_front_push(struct ring_front *r) PV_MUST_CHECK;
  */
 int ring_front_pending(struct ring_front *r) PV_MUST_CHECK;
 /* Copy the next response out; only after ring_front_pending() > 0. */
-void ring_front_get(struct ring_front *r, void *rsp, size_t size_bytes);
+static inline void ring_front_get(struct ring_front *r, void *rsp,
+				  size_t size_bytes);
 /*
  * Before sleeping: ask for an event on the next response, then look once more.
  * As ring_front_pending: > 0 means do not sleep.
@@ -108,16 +110,20 @@ int ring_back_attach(struct ring_back *r, void PV_SHARED *shared,
  */
 int ring_back_pending(struct ring_back *r) PV_MUST_CHECK;
 /* Copy the next request out, once; only after ring_back_pending() > 0. */
-void ring_back_get(struct ring_back *r, void *req, size_t size_bytes);
+static inline void ring_back_get(struct ring_back *r, void *req,
+				 size_t size_bytes);
 /*
  * Copy a response in; there is always room, since every response answers a
  * consumed request. The whole slot's response bytes come from rsp: the caller
  * zeroes padding.
  */
-void ring_back_put(struct ring_back *r, const void *rsp, size_t size_bytes);
+static inline void ring_back_put(struct ring_back *r, const void *rsp,
+				 size_t size_bytes);
 /* Show all responses put so far. True: the peer asked to be notified. */
 bool ring_back_push(struct ring_back *r) PV_MUST_CHECK;
 /* Before sleeping; as ring_back_pending: > 0 means do not sleep. */
 int ring_back_arm(struct ring_back *r) PV_MUST_CHECK;
+
+#include "ring/slots.h"
 
 #endif /* RING_RING_H */
