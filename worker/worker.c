@@ -6,24 +6,32 @@
  * ones. A source that has found nothing for the spin time is armed and put to
  * sleep; when none is active the thread sleeps in epoll. Calls from the control
  * thread arrive through a mutex-protected list and an eventfd.
+ *
+ * A spin is for a machine with a CPU to spare. While spinning the thread offers
+ * its CPU to others now and then; when somebody took it, what we wait for may
+ * well be what could not run, and spinning stops for a while.
  */
 #include "worker/worker.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "util/clock.h"
 
-#define EPOLL_BATCH	64
-#define SPIN_MIN_NS	(2 * NS_PER_US)
-#define ROUNDS_PER_LOOK 64 /* spin rounds between two looks at descriptors */
+#define EPOLL_BATCH 64
+#define SPIN_MIN_NS (2 * NS_PER_US)
+#define LOOK_NS	    (20 * NS_PER_US) /* between two looks at descriptors */
+#define GAP_NS	    (10 * NS_PER_US) /* an empty round that took so long... */
+#define CALM_NS	    (20 * NS_PER_MS) /* no spin after the CPU was taken */
 
 struct call {
 	struct list link;
@@ -37,10 +45,16 @@ struct worker {
 	pthread_t thread;
 	int epfd, wakefd;
 	struct list active, asleep;
-	/* Where run_round stands: moved on when that source is removed. */
+	/* Where a walk stands: moved on when that source is removed. */
 	struct list *cursor;
-	uint64_t spin_ns, spin_max_ns;
+	/* Events not yet handled: struck out when their source is removed. */
+	struct epoll_event *events;
+	int nr_events;
 	bool stop;
+
+	uint64_t spin_ns, spin_max_ns;
+	uint64_t calm_until_ns;
+	long nr_preempted; /* as getrusage said last */
 
 	pthread_mutex_t lock; /* guards calls, call.done */
 	pthread_cond_t answered;
@@ -80,8 +94,7 @@ static void run_calls(struct worker *w)
 		return;
 	pthread_mutex_lock(&w->lock);
 	while (!list_empty(&w->calls)) {
-		struct call *c =
-			container_of(w->calls.next, struct call, link);
+		struct call *c = container_of(w->calls.next, struct call, link);
 
 		list_del(&c->link);
 		pthread_mutex_unlock(&w->lock);
@@ -94,9 +107,20 @@ static void run_calls(struct worker *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static int watch_fd(struct worker *w, int fd, struct work_source *src)
+/*
+ * What an event says: the source, and in bit 0 which of its descriptors. The
+ * wake-up descriptor says the worker itself; 0 is an event struck out.
+ */
+static uint64_t tag(const void *ptr, bool extra)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = src };
+	return (uint64_t)(uintptr_t)ptr | extra;
+}
+
+static int watch_fd(struct worker *w, struct work_source *src, bool extra)
+{
+	struct epoll_event ev = { .events = EPOLLIN,
+				  .data.u64 = tag(src, extra) };
+	int fd = extra ? src->extra_fd : src->fd;
 
 	if (fd < 0)
 		return 0;
@@ -105,11 +129,11 @@ static int watch_fd(struct worker *w, int fd, struct work_source *src)
 
 int worker_add(struct worker *w, struct work_source *src)
 {
-	int err = watch_fd(w, src->fd, src);
+	int err = watch_fd(w, src, false);
 
 	if (err)
 		return err;
-	err = watch_fd(w, src->extra_fd, src);
+	err = watch_fd(w, src, true);
 	if (err) {
 		if (src->fd >= 0)
 			epoll_ctl(w->epfd, EPOLL_CTL_DEL, src->fd, NULL);
@@ -134,6 +158,9 @@ void worker_remove(struct work_source *src)
 		epoll_ctl(w->epfd, EPOLL_CTL_DEL, src->extra_fd, NULL);
 	if (w->cursor == &src->link)
 		w->cursor = src->link.next;
+	for (int i = 0; i < w->nr_events; i++)
+		if ((w->events[i].data.u64 & ~1ull) == tag(src, false))
+			w->events[i].data.u64 = 0;
 	list_del(&src->link);
 	src->worker = NULL;
 }
@@ -170,7 +197,6 @@ static unsigned run_round(struct worker *w, uint64_t now)
 		w->cursor = w->cursor->next;
 		n = src->ops->poll(src, WORKER_BUDGET);
 		total += n;
-		/* poll may have removed src; then it is not ours to touch */
 		if (n)
 			src->last_work_ns = now;
 	}
@@ -188,15 +214,57 @@ static void retire_idle(struct worker *w, uint64_t now)
 		w->cursor = w->cursor->next;
 		if (now - src->last_work_ns < w->spin_ns)
 			continue;
-		if (src->ops->arm(src)) {
-			/* The spin was a little too short: grow it. */
+		if (src->ops->arm(src))
 			src->last_work_ns = now;
-			continue;
-		}
-		if (src->worker == w)
+		else if (src->worker == w)
 			put_to_sleep(w, src);
 	}
 	w->cursor = NULL;
+}
+
+static void grow_spin(struct worker *w, uint64_t now)
+{
+	uint64_t longer = w->spin_ns ? w->spin_ns * 2 : SPIN_MIN_NS;
+
+	if (now < w->calm_until_ns)
+		return;
+	w->spin_ns = longer < w->spin_max_ns ? longer : w->spin_max_ns;
+}
+
+/* An empty round took long: was it because somebody else ran on our CPU? */
+static void check_contention(struct worker *w, uint64_t now)
+{
+	struct rusage ru;
+
+	if (getrusage(RUSAGE_THREAD, &ru) < 0 ||
+	    ru.ru_nivcsw == w->nr_preempted)
+		return;
+	w->nr_preempted = ru.ru_nivcsw;
+	w->spin_ns = 0;
+	w->calm_until_ns = now + CALM_NS;
+}
+
+static void handle_event(struct worker *w, const struct epoll_event *ev)
+{
+	struct work_source *src;
+	uint64_t junk;
+	ssize_t n;
+
+	if (!ev->data.u64)
+		return;
+	if (ev->data.u64 == tag(w, false)) {
+		n = read(w->wakefd, &junk, sizeof(junk));
+		(void)n; /* only to make it unreadable */
+		return;
+	}
+	src = (struct work_source *)(uintptr_t)(ev->data.u64 & ~1ull);
+	/* A hang-up stays readable for ever: it is told once. */
+	if (ev->events & (EPOLLHUP | EPOLLERR))
+		epoll_ctl(w->epfd, EPOLL_CTL_DEL,
+			  ev->data.u64 & 1 ? src->extra_fd : src->fd, NULL);
+	worker_wake(src);
+	if (src->ops->event)
+		src->ops->event(src);
 }
 
 /*
@@ -207,52 +275,56 @@ static void look(struct worker *w)
 {
 	struct epoll_event ev[EPOLL_BATCH];
 	bool sleeping = list_empty(&w->active);
-	uint64_t before = sleeping ? clock_now_ns() : 0, slept_ns;
+	uint64_t before = sleeping ? clock_now_ns() : 0, now;
 	int n = epoll_wait(w->epfd, ev, EPOLL_BATCH, sleeping ? -1 : 0);
 
-	for (int i = 0; i < n; i++) {
-		struct work_source *src = ev[i].data.ptr;
-		uint64_t junk;
-
-		if (!src) {
-			ssize_t r = read(w->wakefd, &junk, sizeof(junk));
-
-			(void)r;
-			continue;
-		}
-		if (src->worker != w)
-			continue;
-		if (src->ops->event)
-			src->ops->event(src);
-		worker_wake(src);
+	if (sleeping) {
+		now = clock_now_ns();
+		if (now - before < w->spin_max_ns * 2)
+			grow_spin(w, now);
+		else if (now - before > w->spin_max_ns * 16 &&
+			 w->spin_ns / 2 >= SPIN_MIN_NS)
+			w->spin_ns /= 2;
 	}
-	if (!sleeping)
-		return;
-	slept_ns = clock_now_ns() - before;
-	if (slept_ns < w->spin_max_ns * 2)
-		w->spin_ns = w->spin_ns * 2 < w->spin_max_ns ? w->spin_ns * 2 :
-							       w->spin_max_ns;
-	else if (slept_ns > w->spin_max_ns * 16 &&
-		 w->spin_ns / 2 >= SPIN_MIN_NS)
-		w->spin_ns /= 2;
+	w->events = ev;
+	w->nr_events = n;
+	for (int i = 0; i < n; i++)
+		handle_event(w, &ev[i]);
+	w->nr_events = 0;
+	w->events = NULL;
 }
 
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
-	unsigned rounds = 0;
+	uint64_t looked_ns = 0, round_ns = 0;
+	bool was_empty = false;
 
 	while (!w->stop) {
 		uint64_t now = clock_now_ns();
+		bool due = now - looked_ns >= LOOK_NS;
 
+		if (was_empty && now - round_ns > GAP_NS)
+			check_contention(w, now);
+		round_ns = now;
 		run_calls(w);
-		if (!run_round(w, now)) {
+		was_empty = !run_round(w, now);
+		if (was_empty || due)
 			retire_idle(w, now);
+		if (w->stop)
+			break;
+		if (list_empty(&w->active)) {
+			was_empty = false; /* the time asleep is no gap */
+			look(w);
+			looked_ns = clock_now_ns();
+		} else if (due) {
+			look(w);
+			looked_ns = now;
+			if (was_empty)
+				sched_yield();
+		} else if (was_empty) {
 			clock_cpu_relax();
 		}
-		if (list_empty(&w->active) || ++rounds % ROUNDS_PER_LOOK == 0)
-			if (!w->stop)
-				look(w);
 	}
 	return NULL;
 }
@@ -268,7 +340,7 @@ static int stop_on_thread(void *arg)
 int worker_open(const char *name, uint64_t spin_max_ns, struct worker **ret)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
+	struct epoll_event ev = { .events = EPOLLIN };
 	sigset_t all, old;
 	int err;
 
@@ -281,6 +353,7 @@ int worker_open(const char *name, uint64_t spin_max_ns, struct worker **ret)
 	pthread_cond_init(&w->answered, NULL);
 	w->spin_max_ns = spin_max_ns;
 	w->spin_ns = spin_max_ns < SPIN_MIN_NS ? spin_max_ns : SPIN_MIN_NS;
+	ev.data.u64 = tag(w, false);
 	w->epfd = epoll_create1(EPOLL_CLOEXEC);
 	w->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->epfd < 0 || w->wakefd < 0 ||

@@ -4,9 +4,10 @@
  *
  * A queue is a source: something to poll, that can be armed for sleep and that
  * has a descriptor to be woken by. After work the thread spins for a time that
- * tunes itself (longer while spins find work, shorter while they do not); then
- * a source is armed and goes to sleep, and only its descriptor brings it back.
- * A thousand idle sources cost no thread, no wake-up and no cycle.
+ * tunes itself (longer while sleeps prove short, shorter while they prove long,
+ * none while others want the CPU); then a source is armed and goes to sleep,
+ * and only its descriptor brings it back. A thousand idle sources cost no
+ * thread, no wake-up and no cycle.
  *
  * The control thread talks to a worker by worker_call: a function that runs on
  * the worker's thread between two rounds. That is the only crossing.
@@ -37,7 +38,9 @@ struct work_source_ops {
 	 * true = there is work after all, stay awake.
 	 */
 	bool (*arm)(struct work_source *src);
-	/* The descriptor is readable (peer's event). Consume it. Optional. */
+	/* The descriptor is readable (peer's event). Consume it: while it is
+	 * readable the thread does not sleep. A hang-up is told once, then that
+	 * descriptor is no longer looked at. Optional. */
 	void (*event)(struct work_source *src);
 };
 
@@ -55,7 +58,10 @@ struct work_source {
 	uint64_t last_work_ns;
 };
 
-/* Start a thread named name. spin_max_ns: ceiling of the spin, 0 = never. */
+/*
+ * Start a thread named name (at most 15 bytes are shown), which takes no
+ * signals. spin_max_ns: ceiling of the spin, 0 = never.
+ */
 int worker_open(const char *name, uint64_t spin_max_ns,
 		struct worker **ret) PV_MUST_CHECK;
 /* Stop and join; every source must have been removed. NULL is fine. */
@@ -63,7 +69,8 @@ void worker_close(struct worker *w);
 
 /*
  * Run fn(arg) on the worker's thread and wait for its result. Called from
- * another thread, or from the worker's own (then it runs at once).
+ * another thread, or from the worker's own (then it runs at once). Two workers
+ * must not call each other.
  */
 typedef int worker_fn(void *arg);
 int worker_call(struct worker *w, worker_fn *fn, void *arg);
