@@ -223,7 +223,8 @@ void switch_forward(struct switch_port *from, const struct frame *frame,
 		return;
 	}
 	sw->stats.nr_flooded++;
-	list_for_each(l, &sw->ports) {
+	/* A port that breaks while it takes the frame leaves the list. */
+	list_for_each_safe(l, next, &sw->ports) {
 		struct switch_port *port =
 			container_of(l, struct switch_port, link);
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* record.c - the vif's record; see record.h. Used by queue.c and vif.c. */
+#include "netback/record.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RECORD_MAGIC 0x76696601u /* changes with the layout */
+
+/* NULL and errno on failure. */
+static struct vif_record *map_record(int fd)
+{
+	void *p = mmap(NULL, sizeof(struct vif_record), PROT_READ | PROT_WRITE,
+		       MAP_SHARED, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int record_create(const struct vif_params *params, struct vif_record **ret)
+{
+	struct vif_record *r;
+	int fd = memfd_create("vif-record", MFD_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	r = ftruncate(fd, sizeof(*r)) < 0 ? NULL : map_record(fd);
+	if (!r) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	r->params = *params;
+	/* pairs with record_attach() in a successor */
+	__atomic_store_n(&r->magic, RECORD_MAGIC, __ATOMIC_RELEASE);
+	*ret = r;
+	return fd;
+}
+
+int record_attach(int fd, struct vif_record **ret)
+{
+	struct vif_record *r;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size != sizeof(*r))
+		return -EPROTO;
+	r = map_record(fd);
+	if (!r)
+		return -errno;
+	/* pairs with record_create() */
+	if (__atomic_load_n(&r->magic, __ATOMIC_ACQUIRE) != RECORD_MAGIC) {
+		record_unmap(r);
+		return -EPROTO;
+	}
+	*ret = r;
+	return 0;
+}
+
+void record_unmap(struct vif_record *record)
+{
+	if (record)
+		munmap(record, sizeof(*record));
+}
+
+static uint8_t *answer(struct half *h, uint32_t idx)
+{
+	return h->rec->answers[idx & (h->ring.nr_slots - 1)];
+}
+
+/* Put all answers up to the committed one, and say so before showing them. */
+static void put_committed(struct half *h, uint32_t committed)
+{
+	while (h->ring.rsp_prod != committed)
+		ring_back_put(&h->ring, answer(h, h->ring.rsp_prod),
+			      h->answer_bytes);
+	/* pairs with half_init() in a successor */
+	__atomic_store_n(&h->rec->rsp_prod, committed, __ATOMIC_RELEASE);
+}
+
+int half_init(struct half *h, struct record_ring *rec, void PV_SHARED *page,
+	      uint32_t slot_bytes, uint32_t answer_bytes, bool resume)
+{
+	uint32_t committed, rsp_prod;
+	int err;
+
+	h->rec = rec;
+	h->answer_bytes = answer_bytes;
+	h->nr_staged = 0;
+	if (ring_nr_slots(PV_PAGE_SIZE, slot_bytes) > RECORD_SLOTS ||
+	    answer_bytes > RECORD_ANSWER_BYTES)
+		return -EINVAL;
+	if (!resume) {
+		ring_back_init(&h->ring, page, PV_PAGE_SIZE, slot_bytes);
+		return 0;
+	}
+	/* both pair with half_commit() in the predecessor */
+	committed = __atomic_load_n(&rec->committed, __ATOMIC_ACQUIRE);
+	rsp_prod = __atomic_load_n(&rec->rsp_prod, __ATOMIC_ACQUIRE);
+	err = ring_back_attach(&h->ring, page, PV_PAGE_SIZE, slot_bytes,
+			       committed, rsp_prod);
+	if (err)
+		return err;
+	put_committed(h, committed);
+	/* The caller notifies in any case. */
+	(void)!ring_back_push(&h->ring);
+	return 0;
+}
+
+void half_stage(struct half *h, const void *what)
+{
+	assert(half_unanswered(h) > 0);
+	memcpy(answer(h, h->ring.rsp_prod + h->nr_staged), what,
+	       h->answer_bytes);
+	h->nr_staged++;
+}
+
+bool half_commit(struct half *h)
+{
+	uint32_t committed = h->ring.rsp_prod + h->nr_staged;
+
+	if (!h->nr_staged)
+		return false;
+	h->nr_staged = 0;
+	/* pairs with half_init() in a successor */
+	__atomic_store_n(&h->rec->committed, committed, __ATOMIC_RELEASE);
+	put_committed(h, committed);
+	return ring_back_push(&h->ring);
+}

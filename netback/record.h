@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * record.h - what a successor must know to go on with a vif's rings.
+ *
+ * One memfd per connected vif, written by the worker, kept by the monitor.
+ * Requests are answered in ring order, so the rings themselves hold what is
+ * not consumed yet; the record adds our private indices and, since an answer
+ * overwrites its request, the answers that are being put. For one ring:
+ *
+ *	answers[] written -> committed -> put into the ring -> rsp_prod ->
+ *	shown to the frontend
+ *
+ * Whatever the instant of death, a slot below rsp_prod is final, one between
+ * rsp_prod and committed is put again with the same answer before anybody saw
+ * it, and one from committed on still holds its request. So frames may be lost
+ * or sent twice, but no slot is answered twice.
+ *
+ * Thread: written by the data thread; made and read on the control thread
+ * while no data thread uses it.
+ */
+#ifndef NETBACK_RECORD_H
+#define NETBACK_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/grant.h"
+#include "ring/ring.h"
+#include "util/annotate.h"
+
+#define RECORD_SLOTS	    256u
+#define RECORD_ANSWER_BYTES 8u
+
+struct record_ring {
+	uint32_t committed, rsp_prod;
+	uint8_t answers[RECORD_SLOTS][RECORD_ANSWER_BYTES];
+};
+
+/* What the frontend and we agreed on when it connected. */
+struct vif_params {
+	grant_ref_t tx_ref, rx_ref;
+	evtchn_port_t tx_port, rx_port; /* equal: one channel for both */
+	uint32_t features;		/* QUEUE_* of queue.h */
+};
+
+struct vif_record {
+	uint32_t magic; /* written last: the rest is complete */
+	struct vif_params params;
+	struct record_ring tx, rx;
+};
+
+/* A new record. Returns its descriptor, mapped as *ret. */
+int record_create(const struct vif_params *params,
+		  struct vif_record **ret) PV_MUST_CHECK;
+/* Map a predecessor's; -EPROTO when it is not one. Does not take fd over. */
+int record_attach(int fd, struct vif_record **ret) PV_MUST_CHECK;
+void record_unmap(struct vif_record *record); /* NULL is fine */
+
+/* ---- a ring with its record -------------------------------------------- */
+
+struct half {
+	struct ring_back ring;
+	struct record_ring *rec;
+	uint32_t answer_bytes;
+	uint32_t nr_staged; /* answers written, not committed */
+};
+
+/* resume: go on where the record ends; its answers are put and shown. */
+int half_init(struct half *h, struct record_ring *rec, void PV_SHARED *page,
+	      uint32_t slot_bytes, uint32_t answer_bytes,
+	      bool resume) PV_MUST_CHECK;
+/* Write the answer to the oldest request that has none. */
+void half_stage(struct half *h, const void *answer);
+/* Requests consumed that have no answer yet. */
+static inline uint32_t half_unanswered(const struct half *h)
+{
+	return h->ring.req_cons - h->ring.rsp_prod - h->nr_staged;
+}
+/* Put and show all that is staged. True: notify the frontend. */
+bool half_commit(struct half *h) PV_MUST_CHECK;
+
+#endif /* NETBACK_RECORD_H */

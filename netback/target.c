@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* target.c - the privileged half of netback; see target.h. Monitor process. */
+#include "netback/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/platform.h"
+#include "util/num.h"
+#include "xenstore-lite/xs.h"
+
+/* One opened uplink, shared by all vifs of its bridge. */
+struct target_uplink {
+	struct list link;
+	char bridge[BRIDGE_NAME_MAX];
+	struct nic_desc desc;
+	int fds[NIC_FDS_MAX];
+	unsigned nr_users;
+};
+
+_Static_assert(sizeof(struct vif_target) <= MONITOR_INFO_MAX, "info");
+_Static_assert(NIC_FDS_MAX <= MONITOR_FDS_MAX, "descriptors");
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int mac_parse(const char *text, uint8_t ret[6])
+{
+	uint8_t mac[6];
+
+	if (strlen(text) != 17)
+		return -EINVAL;
+	for (int i = 0; i < 6; i++) {
+		int hi = hex_digit(text[i * 3]), lo = hex_digit(text[i * 3 + 1]);
+
+		if (hi < 0 || lo < 0 || (i < 5 && text[i * 3 + 2] != ':'))
+			return -EINVAL;
+		mac[i] = (uint8_t)(hi << 4 | lo);
+	}
+	if (mac[0] & 1 || !memcmp(mac, (uint8_t[6]){ 0 }, 6))
+		return -EINVAL;
+	memcpy(ret, mac, 6);
+	return 0;
+}
+
+/* Letters that the kernel takes in an interface's name, as xl uses them. */
+static bool bridge_name_ok(const char *name)
+{
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	for (; *name; name++)
+		if (*name <= ' ' || *name > '~' || strchr("/:%", *name))
+			return false;
+	return true;
+}
+
+int vif_target_check(const void *info, uint32_t info_bytes,
+		     struct vif_target *ret)
+{
+	struct vif_target t;
+
+	if (info_bytes != sizeof(t))
+		return -EPROTO;
+	memcpy(&t, info, sizeof(t));
+	if (!memchr(t.bridge, 0, sizeof(t.bridge)) ||
+	    !memchr(t.nic.driver, 0, sizeof(t.nic.driver)) ||
+	    !memchr(t.nic.ifname, 0, sizeof(t.nic.ifname)))
+		return -EPROTO;
+	*ret = t;
+	return 0;
+}
+
+void target_set_init(struct target_set *set, const char *run_dir,
+		     domid_t domid, const struct nic_ops *nic)
+{
+	set->run_dir = run_dir;
+	set->domid = domid;
+	set->nic = nic;
+	list_init(&set->uplinks);
+}
+
+static void uplink_free(struct target_uplink *up)
+{
+	for (int i = 0; i < up->desc.nr_fds; i++)
+		close(up->fds[i]);
+	list_del(&up->link);
+	free(up);
+}
+
+void target_set_fini(struct target_set *set)
+{
+	while (!list_empty(&set->uplinks))
+		uplink_free(container_of(set->uplinks.next,
+					 struct target_uplink, link));
+}
+
+static int explain(int err, char *why, const char *what)
+{
+	if (str_printf(why, WHY_MAX, "%s: %s", what, strerror(-err)) < 0)
+		why[0] = '\0';
+	return err;
+}
+
+/* The store as our own domain sees it, for a few reads. */
+static int store_open(const struct target_set *set, struct xs **ret)
+{
+	struct platform *p;
+	int fd, err;
+
+	err = platform_lite_open(set->run_dir, set->domid, &p);
+	if (err)
+		return err;
+	fd = platform_store_connect(p);
+	platform_close(p);
+	if (fd < 0)
+		return fd;
+	err = xs_open_fd(fd, ret);
+	if (err)
+		close(fd);
+	return err;
+}
+
+static int read_target(const struct target_set *set, struct xs *xs,
+		       const char *dir, struct vif_target *ret, char *why)
+{
+	struct vif_target t = { 0 };
+	uint32_t backend_id;
+	char mac[32];
+	int err;
+
+	err = xs_read_u32(xs, XS_NO_TXN, dir, "backend-id",
+			  DOMID_FIRST_RESERVED - 1, &backend_id);
+	if (err)
+		return explain(err, why, "reading the vif's backend-id");
+	if (backend_id != set->domid)
+		return explain(-EACCES, why, "the vif is another backend's");
+	err = xs_read_str(xs, XS_NO_TXN, dir, "bridge", t.bridge,
+			  sizeof(t.bridge));
+	if (err == -ENOENT)
+		t.bridge[0] = '\0';
+	else if (err)
+		return explain(err, why, "reading the vif's bridge");
+	if (!bridge_name_ok(t.bridge))
+		return explain(-EINVAL, why, "the vif's bridge name");
+	err = xs_read_str(xs, XS_NO_TXN, dir, "mac", mac, sizeof(mac));
+	if (!err)
+		err = mac_parse(mac, t.mac);
+	if (err)
+		return explain(err, why, "reading the vif's mac");
+	*ret = t;
+	return 0;
+}
+
+static struct target_uplink *uplink_find(struct target_set *set,
+					 const char *bridge)
+{
+	list_for_each(l, &set->uplinks) {
+		struct target_uplink *up =
+			container_of(l, struct target_uplink, link);
+
+		if (!strcmp(up->bridge, bridge))
+			return up;
+	}
+	return NULL;
+}
+
+static int uplink_acquire(struct target_set *set, const char *bridge,
+			  struct target_uplink **ret, char *why)
+{
+	struct target_uplink *up = uplink_find(set, bridge);
+	int err;
+
+	if (up) {
+		up->nr_users++;
+		*ret = up;
+		return 0;
+	}
+	up = calloc(1, sizeof(*up));
+	if (!up)
+		return -ENOMEM;
+	memcpy(up->bridge, bridge, strlen(bridge) + 1);
+	err = set->nic->acquire(bridge, &up->desc, up->fds, why, WHY_MAX);
+	if (err) {
+		free(up);
+		return err;
+	}
+	up->nr_users = 1;
+	list_add_tail(&set->uplinks, &up->link);
+	*ret = up;
+	return 0;
+}
+
+static void uplink_put(struct target_uplink *up)
+{
+	if (!--up->nr_users)
+		uplink_free(up);
+}
+
+static int duplicate(const struct target_uplink *up, struct monitor_device *dev)
+{
+	for (int i = 0; i < up->desc.nr_fds; i++) {
+		int fd = fcntl(up->fds[i], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0) {
+			int err = -errno;
+
+			while (dev->nr_fds)
+				close(dev->fds[--dev->nr_fds]);
+			return err;
+		}
+		dev->fds[dev->nr_fds++] = fd;
+	}
+	return 0;
+}
+
+static int target_open(void *arg, domid_t domid, uint32_t handle,
+		       struct monitor_device *ret, char *why)
+{
+	struct target_set *set = arg;
+	struct monitor_device dev = { 0 };
+	struct target_uplink *up;
+	struct vif_target target;
+	struct xs *xs;
+	char dir[64];
+	int err;
+
+	err = str_printf(dir, sizeof(dir), "/libxl/%u/device/vif/%u", domid,
+			 handle);
+	if (err < 0)
+		return err;
+	err = store_open(set, &xs);
+	if (err)
+		return explain(err, why, "connecting to the store");
+	err = read_target(set, xs, dir, &target, why);
+	xs_close(xs);
+	if (err)
+		return err;
+	if (target.bridge[0]) {
+		err = uplink_acquire(set, target.bridge, &up, why);
+		if (err)
+			return err;
+		target.nic = up->desc;
+		err = duplicate(up, &dev);
+		if (err) {
+			uplink_put(up);
+			return explain(err, why, "duplicating a descriptor");
+		}
+	}
+	memcpy(dev.info, &target, sizeof(target));
+	dev.info_bytes = sizeof(target);
+	*ret = dev;
+	return 0;
+}
+
+static void target_release(void *arg, domid_t domid, uint32_t handle,
+			   struct monitor_device *dev)
+{
+	struct target_set *set = arg;
+	struct target_uplink *up;
+	struct vif_target target;
+
+	(void)domid;
+	(void)handle;
+	if (vif_target_check(dev->info, dev->info_bytes, &target) ||
+	    !target.bridge[0])
+		return;
+	up = uplink_find(set, target.bridge);
+	if (up)
+		uplink_put(up);
+}
+
+const struct monitor_ops target_monitor_ops = {
+	.open = target_open,
+	.release = target_release,
+};

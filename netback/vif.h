@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vif.h - a vif as a xenbus device: its handshake, its life, its revival.
+ *
+ * Connect reads what the frontend wrote, starts a queue on the data thread, and
+ * leaves a record with the monitor, under the name "vif/N/I". A worker that
+ * finds such a record goes on with the rings where its predecessor stopped; no
+ * state node changes.
+ *
+ * Thread: the control thread. Logs: what became of a vif.
+ */
+#ifndef NETBACK_VIF_H
+#define NETBACK_VIF_H
+
+#include "monitor/monitor.h"
+#include "platform/platform.h"
+#include "util/list.h"
+#include "worker/worker.h"
+#include "xenbus/xenbus.h"
+
+/* All that the vifs of one worker process share. */
+struct netback {
+	struct platform *platform;
+	struct monitor_client *monitor;
+	struct worker *worker;	   /* the data thread */
+	struct list vifs, bridges; /* empty at first */
+	int fault_fd; /* an eventfd: readable when vif_run_faults has work */
+	bool stopping; /* the process ends: leave everything to a successor */
+};
+
+extern const struct xenbus_driver vif_driver;
+extern const struct xenbus_bus_ops vif_bus_ops; /* arg: struct netback */
+
+/* Act on what the data thread reported. */
+void vif_run_faults(struct netback *nb);
+
+#endif /* NETBACK_VIF_H */
