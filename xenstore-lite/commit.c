@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commit.c - a transaction's end: check all, allocate all, then change.
+ * See transaction.h.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xenstore-lite/transaction.h"
+
+static struct store_node *base_of(const struct txn *txn,
+				  const struct txn_node *node)
+{
+	return store_find(txn->store, node->path, node->len,
+			  node->by_path.hash);
+}
+
+static bool is_current(const struct txn *txn, const struct txn_node *node)
+{
+	const struct store_node *base = base_of(txn, node);
+
+	if ((base ? base->generation : 0) != node->generation)
+		return false;
+	if (base && node->listed &&
+	    base->children_generation != node->children_generation)
+		return false;
+	/* An owner may have died since the right to be one was given. */
+	return !node->dirty || !txn_node_present(node) ||
+	       store_owner(txn->store, node->state.perms);
+}
+
+static int check(struct txn *txn)
+{
+	const struct xsd_domain *d = txn->domain;
+
+	if (txn->broken)
+		return txn->broken;
+	list_for_each (l, &txn->touched)
+		if (!is_current(txn, container_of(l, struct txn_node, touched)))
+			return -EAGAIN;
+	if (txn->nr_own > 0 && d->limits->nodes != XSD_UNLIMITED &&
+	    d->nr_nodes + txn->nr_own > d->limits->nodes)
+		return -ENOSPC;
+	return 0;
+}
+
+/* Parents have shorter paths than their children. */
+static int by_length(const void *a, const void *b)
+{
+	const struct txn_node *const *x = a, *const *y = b;
+
+	return (int)(*x)->len - (int)(*y)->len;
+}
+
+/*
+ * The dirty nodes, shortest path first, and a new node for each that is to be
+ * created. *ret is NULL when there are none.
+ */
+static int prepare(struct txn *txn, struct txn_node ***ret, size_t *nr)
+{
+	struct txn_node **dirty;
+	size_t n = 0;
+
+	dirty = malloc((txn->nr_nodes + 1) * sizeof(struct txn_node *));
+	if (!dirty)
+		return -ENOMEM;
+	list_for_each (l, &txn->touched) {
+		struct txn_node *node =
+			container_of(l, struct txn_node, touched);
+
+		if (!node->dirty)
+			continue;
+		dirty[n++] = node;
+		if (!txn_node_present(node) || node->generation)
+			continue;
+		node->fresh = store_node_alloc(node->path, node->len);
+		if (!node->fresh) {
+			free(dirty);
+			return -ENOMEM;
+		}
+	}
+	qsort(dirty, n, sizeof(struct txn_node *), by_length);
+	*ret = dirty;
+	*nr = n;
+	return 0;
+}
+
+static struct store_node *parent_of(const struct txn *txn,
+				    const struct txn_node *node)
+{
+	size_t len = path_parent_len(node->path, node->len);
+
+	return store_find(txn->store, node->path, len,
+			  path_hash(&txn->store->seed, node->path, len));
+}
+
+static void apply(struct txn *txn, struct txn_node **dirty, size_t nr)
+{
+	/* The announcement still needs state.perms: hand over a copy. */
+	struct node_state state;
+
+	for (size_t i = nr; i-- > 0;)
+		if (!txn_node_present(dirty[i]) && dirty[i]->generation)
+			store_remove(txn->store, base_of(txn, dirty[i]));
+	for (size_t i = 0; i < nr; i++) {
+		struct txn_node *node = dirty[i];
+
+		if (!txn_node_present(node))
+			continue;
+		node_state_copy(&state, &node->state);
+		if (node->fresh) {
+			store_add(txn->store, parent_of(txn, node), node->fresh,
+				  node->by_path.hash, &state);
+			node->fresh = NULL;
+		} else {
+			store_change(txn->store, base_of(txn, node), &state);
+		}
+	}
+}
+
+/* The parent's set: as it is now or, when it went too, as it was. */
+static const struct perms *parent_perms(const struct txn *txn,
+					const struct txn_node *node)
+{
+	size_t len = path_parent_len(node->path, node->len);
+	uint64_t hash = path_hash(&txn->store->seed, node->path, len);
+	const struct store_node *now;
+	const struct txn_node *was;
+
+	if (len == 0)
+		return NULL;
+	now = store_find(txn->store, node->path, len, hash);
+	if (now)
+		return now->state.perms;
+	was = txn_peek(txn, node->path, len, hash);
+	return was ? was->base.perms : NULL;
+}
+
+static void announce(const struct txn *txn, txn_change_fn *fn, void *arg)
+{
+	list_for_each (l, &txn->changed) {
+		const struct txn_node *node =
+			container_of(l, struct txn_node, changed);
+		struct change change = {
+			.path = node->path,
+			.len = node->len,
+			.before = node->base.perms,
+			.after = node->state.perms,
+			.parent = parent_perms(txn, node),
+			.exact = node->exact,
+		};
+
+		if (change.before || change.after)
+			fn(arg, &change);
+	}
+}
+
+int txn_commit(struct txn *txn, txn_change_fn *fn, void *arg)
+{
+	struct txn_node **dirty;
+	size_t nr;
+	int err = check(txn);
+
+	if (err)
+		return err;
+	if (txn->nr_changes == 0)
+		return 0;
+	err = prepare(txn, &dirty, &nr);
+	if (err)
+		return err;
+	apply(txn, dirty, nr);
+	free(dirty);
+	announce(txn, fn, arg);
+	return 0;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* conn.c - bytes of one client: framing, output. See conn.h. */
+#include "xenstore-lite/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xenstore-lite/private.h"
+
+#define MESSAGE_MAX (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)
+
+/* ---- bytes ---------------------------------------------------------------- */
+
+static int bytes_reserve(struct bytes *b, size_t more)
+{
+	size_t size = b->size ? b->size : 512;
+	char *data;
+
+	if (b->start + b->len + more <= b->size)
+		return 0;
+	while (size < b->len + more)
+		size *= 2;
+	data = malloc(size);
+	if (!data)
+		return -ENOMEM;
+	if (b->len)
+		memcpy(data, b->data + b->start, b->len);
+	free(b->data);
+	b->data = data;
+	b->start = 0;
+	b->size = size;
+	return 0;
+}
+
+static void bytes_add(struct bytes *b, const void *data, size_t len)
+{
+	if (len)
+		memcpy(b->data + b->start + b->len, data, len);
+	b->len += len;
+}
+
+/* An idle connection keeps no buffer. */
+static void bytes_take(struct bytes *b, size_t len)
+{
+	b->start += len;
+	b->len -= len;
+	if (b->len)
+		return;
+	free(b->data);
+	memset(b, 0, sizeof(*b));
+}
+
+/* ---- life ----------------------------------------------------------------- */
+
+static void wake(struct watcher *watcher)
+{
+	struct xsd_conn *conn = container_of(watcher, struct xsd_conn, watcher);
+
+	conn->xsd->ops->output(conn->arg);
+}
+
+int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
+		  struct xsd_conn **ret)
+{
+	struct xsd_domain *domain = xsd_domain_find(&xsd->store.domains, domid);
+	struct xsd_conn *conn;
+
+	if (!domain)
+		return -ENOENT;
+	if (domain->nr_conns >= domain->limits->connections)
+		return -EMFILE;
+	conn = calloc(1, sizeof(*conn));
+	if (!conn)
+		return -ENOMEM;
+	conn->xsd = xsd;
+	conn->domain = domain;
+	conn->arg = arg;
+	list_init(&conn->txns);
+	watcher_init(&conn->watcher, domain, wake);
+	list_add_tail(&domain->conns, &conn->of_domain);
+	domain->nr_conns++;
+	*ret = conn;
+	return 0;
+}
+
+void conn_end_txn(struct xsd_conn *conn, struct txn *txn)
+{
+	list_del(&txn->of_conn);
+	conn->domain->nr_transactions--;
+	txn_fini(txn);
+	free(txn);
+}
+
+void xsd_conn_close(struct xsd_conn *conn)
+{
+	if (!conn)
+		return;
+	list_for_each_safe (l, tmp, &conn->txns)
+		conn_end_txn(conn, container_of(l, struct txn, of_conn));
+	watcher_fini(&conn->xsd->watches, &conn->watcher);
+	list_del(&conn->of_domain);
+	conn->domain->nr_conns--;
+	free(conn->in.data);
+	free(conn->out.data);
+	free(conn);
+}
+
+/* ---- input ---------------------------------------------------------------- */
+
+static bool is_full(const struct xsd_conn *conn)
+{
+	return conn->out.len >= XSD_OUTPUT_HIGH_BYTES;
+}
+
+static bool is_dead(const struct xsd_conn *conn)
+{
+	return conn->protocol_error || conn->no_memory || conn->watcher.broken;
+}
+
+bool xsd_conn_wants_input(const struct xsd_conn *conn)
+{
+	return !is_full(conn) && !is_dead(conn);
+}
+
+static int verdict(const struct xsd_conn *conn)
+{
+	if (conn->protocol_error)
+		return -EPROTO;
+	return is_dead(conn) ? -ENOMEM : 0;
+}
+
+/* Carry out the whole messages in data while there is room for the answers;
+ * returns the bytes used. */
+static size_t run(struct xsd_conn *conn, const char *data, size_t len)
+{
+	struct request rq;
+	size_t used = 0;
+
+	while (xsd_conn_wants_input(conn) && len - used >= sizeof(rq.hdr)) {
+		memcpy(&rq.hdr, data + used, sizeof(rq.hdr));
+		if (rq.hdr.len > XENSTORE_PAYLOAD_MAX) {
+			conn->protocol_error = true;
+			break;
+		}
+		if (len - used < sizeof(rq.hdr) + rq.hdr.len)
+			break;
+		if (bytes_reserve(&conn->out, MESSAGE_MAX)) {
+			conn->no_memory = true;
+			break;
+		}
+		rq.payload = data + used + sizeof(rq.hdr);
+		used += sizeof(rq.hdr) + rq.hdr.len;
+		request_run(conn, &rq);
+	}
+	return used;
+}
+
+static void run_stored(struct xsd_conn *conn)
+{
+	if (conn->in.len)
+		bytes_take(&conn->in, run(conn, conn->in.data + conn->in.start,
+					  conn->in.len));
+}
+
+int xsd_conn_feed(struct xsd_conn *conn, const void *data, size_t len)
+{
+	assert(len <= XSD_FEED_MAX_BYTES && !is_full(conn));
+	if (!conn->in.len) {
+		size_t used = run(conn, data, len);
+
+		data = (const char *)data + used;
+		len -= used;
+	}
+	if (len && !is_dead(conn)) {
+		if (bytes_reserve(&conn->in, len)) {
+			conn->no_memory = true;
+		} else {
+			bytes_add(&conn->in, data, len);
+			run_stored(conn);
+		}
+	}
+	return verdict(conn);
+}
+
+/* ---- output --------------------------------------------------------------- */
+
+void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
+	      uint32_t tx_id, const void *data, size_t len)
+{
+	struct xsd_sockmsg hdr = { .type = type,
+				   .req_id = req_id,
+				   .tx_id = tx_id,
+				   .len = (uint32_t)len };
+
+	assert(len <= XENSTORE_PAYLOAD_MAX);
+	bytes_add(&conn->out, &hdr, sizeof(hdr));
+	bytes_add(&conn->out, data, len);
+}
+
+static void put_events(struct xsd_conn *conn)
+{
+	char payload[XENSTORE_PAYLOAD_MAX];
+
+	while (!is_full(conn) && !list_empty(&conn->watcher.events)) {
+		size_t len;
+
+		if (bytes_reserve(&conn->out, MESSAGE_MAX)) {
+			conn->no_memory = true;
+			return;
+		}
+		len = watcher_next_event(&conn->xsd->watches, &conn->watcher,
+					 payload);
+		conn_put(conn, XS_WATCH_EVENT, 0, 0, payload, len);
+	}
+}
+
+size_t xsd_conn_output(struct xsd_conn *conn, const void **data)
+{
+	put_events(conn);
+	*data = conn->out.len ? conn->out.data + conn->out.start : NULL;
+	return conn->out.len;
+}
+
+int xsd_conn_sent(struct xsd_conn *conn, size_t len)
+{
+	assert(len <= conn->out.len);
+	bytes_take(&conn->out, len);
+	run_stored(conn);
+	return verdict(conn);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.h - the store as a machine: bytes in, bytes out.
+ *
+ * Knows nothing of sockets: the daemon, the simulated platform and the fuzzers
+ * drive it alike. Any sequence of bytes is safe to feed.
+ *
+ *	struct xsd_conn      bytes of one client          (conn.c)
+ *	     request         one message to one answer    (request.c)
+ *	     access          rights, quotas               (access.c)
+ *	     transaction     all or nothing               (transaction.c)
+ *	     store, watch    the tree, who hears of it
+ *
+ * What a client can make the store hold is bounded per connection: one
+ * unfinished request and what it was last fed, XSD_OUTPUT_HIGH_BYTES and one
+ * answer of output; and per domain: limits.h. A client that does not read is
+ * no longer served; nobody waits for it.
+ *
+ * Thread: one for a store and all its connections. Logs: never.
+ */
+#ifndef XENSTORE_LITE_CONN_H
+#define XENSTORE_LITE_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/grant.h"
+#include "util/annotate.h"
+#include "xenstore-lite/limits.h"
+
+struct xsd;
+struct xsd_conn;
+
+struct xsd_ops {
+	/* There is output although this connection was not fed. May be called
+	 * from inside any call here; must not call back. */
+	void (*output)(void *conn_arg);
+	/* The domain is no more: the owner must xsd_conn_close it now. */
+	void (*dropped)(void *conn_arg);
+};
+
+/*
+ * A store with domain 0 and an empty tree. secret: random, so that nobody can
+ * guess which paths share a hash bucket. -ENOMEM.
+ */
+int xsd_open(uint64_t secret, const struct xsd_ops *ops,
+	     struct xsd **ret) PV_MUST_CHECK;
+void xsd_close(struct xsd *xsd); /* NULL is fine; drops all connections */
+
+/*
+ * A domain appears: its nodes of docs/xenstore-paths.md are made and
+ * @introduceDomain fires. Domain 0 exists; the call makes its nodes.
+ * -EEXIST; -EINVAL; -ENOMEM.
+ */
+int xsd_domain_create(struct xsd *xsd, uint32_t domid,
+		      const char *name) PV_MUST_CHECK;
+/*
+ * A domain is gone: its connections are dropped, its home, /libxl/N and all
+ * that it owned are removed, its rights on all other nodes are void, and
+ * @releaseDomain fires. Cannot fail for want of memory.
+ * -ENOENT; -EINVAL domain 0.
+ */
+int xsd_domain_destroy(struct xsd *xsd, uint32_t domid);
+bool xsd_domain_exists(const struct xsd *xsd, uint32_t domid);
+
+/* Count everything again; returns the number of faults, which is 0. */
+unsigned xsd_check(const struct xsd *xsd);
+
+/* ---- connections --------------------------------------------------------- */
+
+/*
+ * A client that is domain domid. -ENOENT no such domain; -EMFILE it has too
+ * many connections; -ENOMEM.
+ */
+int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
+		  struct xsd_conn **ret) PV_MUST_CHECK;
+/* Ends its transactions and watches. NULL is fine. */
+void xsd_conn_close(struct xsd_conn *conn);
+
+/* Whether it may be fed now: not while it has too much unread output. */
+bool xsd_conn_wants_input(const struct xsd_conn *conn);
+/*
+ * At most XSD_FEED_MAX_BYTES, and only when it wants input. Requests are
+ * carried out as they complete. -EPROTO the client broke the protocol; -ENOMEM:
+ * both end the connection.
+ */
+int xsd_conn_feed(struct xsd_conn *conn, const void *data,
+		  size_t len) PV_MUST_CHECK;
+
+/* What to send; *data is valid until the next call. Returns the bytes. */
+size_t xsd_conn_output(struct xsd_conn *conn, const void **data);
+/*
+ * len bytes of it were sent; goes on with requests that had to wait.
+ * Errors as xsd_conn_feed.
+ */
+int xsd_conn_sent(struct xsd_conn *conn, size_t len) PV_MUST_CHECK;
+
+#endif /* XENSTORE_LITE_CONN_H */

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* private.h - what conn.c, request.c and xsd.c share. See conn.h. */
+#ifndef XENSTORE_LITE_PRIVATE_H
+#define XENSTORE_LITE_PRIVATE_H
+
+#include "abi/xs_wire.h"
+#include "xenstore-lite/access.h"
+#include "xenstore-lite/conn.h"
+#include "xenstore-lite/watch.h"
+
+struct xsd {
+	struct store store;
+	struct watches watches;
+	struct perms *special_perms[XSD_NR_SPECIALS];
+	const struct xsd_ops *ops;
+};
+
+/* Bytes in transit: data[start, start + len). */
+struct bytes {
+	char *data;
+	size_t start, len, size;
+};
+
+struct xsd_conn {
+	struct list of_domain;
+	struct xsd *xsd;
+	struct xsd_domain *domain;
+	struct watcher watcher;
+	struct list txns;
+	uint32_t last_txn_id;
+	struct bytes in, out;
+	void *arg;
+	bool protocol_error, no_memory;
+};
+
+struct request {
+	struct xsd_sockmsg hdr;
+	const char *payload; /* hdr.len bytes, at most XENSTORE_PAYLOAD_MAX */
+};
+
+/* Carry out one request; room for its answer is there. */
+void request_run(struct xsd_conn *conn, const struct request *rq);
+
+/* Room for one whole message is there. len <= XENSTORE_PAYLOAD_MAX. */
+void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
+	      uint32_t tx_id, const void *data, size_t len);
+void conn_end_txn(struct xsd_conn *conn, struct txn *txn);
+
+/* txn_change_fn: tell the watches. arg is the struct xsd. */
+void xsd_changed(void *arg, const struct change *change);
+
+#endif /* XENSTORE_LITE_PRIVATE_H */

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store.h - the committed tree, in memory.
+ *
+ * Nodes are found by their whole path in one hash table, and linked to their
+ * parent, siblings and owner: each operation here costs O(length of the path),
+ * whatever the number of nodes. Nothing here recurses, checks a right or a
+ * quota: that is access.h's; nothing but a transaction's commit changes the
+ * tree (transaction.h). Pure memory, no input or output, never logs.
+ *
+ * Thread: the one that owns the store.
+ */
+#ifndef XENSTORE_LITE_STORE_H
+#define XENSTORE_LITE_STORE_H
+
+#include <stdint.h>
+
+#include "util/annotate.h"
+#include "util/list.h"
+#include "xenstore-lite/domain.h"
+#include "xenstore-lite/htable.h"
+#include "xenstore-lite/path.h"
+#include "xenstore-lite/perms.h"
+
+/* An immutable counted value; the empty value is NULL. */
+struct blob {
+	uint32_t refs, len;
+	char data[];
+};
+
+/* NULL with *err = -ENOMEM, or NULL with 0 for an empty value. */
+struct blob *blob_new(const void *data, uint32_t len, int *err);
+struct blob *blob_get(struct blob *b); /* NULL is fine, here and below */
+void blob_put(struct blob *b);
+static inline uint32_t blob_len(const struct blob *b)
+{
+	return b ? b->len : 0;
+}
+
+/* What a node holds besides its children; holds references. */
+struct node_state {
+	struct blob *value;
+	struct perms *perms;
+};
+
+void node_state_copy(struct node_state *to, const struct node_state *from);
+void node_state_fini(struct node_state *state); /* leaves it zeroed */
+
+struct store_node {
+	struct hnode by_path;
+	struct store_node *parent; /* NULL for the root */
+	struct list siblings, children, owned;
+	struct xsd_domain *owner;
+	struct node_state state;
+	uint64_t generation;	      /* unique; new when state changes */
+	uint64_t children_generation; /* new when the set of children changes */
+	uint32_t nr_children;
+	uint16_t len;
+	char path[];
+};
+
+struct store {
+	struct path_seed seed;
+	struct htable nodes;
+	struct xsd_domains domains;
+	struct store_node *root;
+	uint64_t last_generation;
+};
+
+/* Makes domain 0 and the root, which domain 0 owns and nobody else may read. */
+int store_init(struct store *store, uint64_t secret) PV_MUST_CHECK;
+/* No connection may be left. */
+void store_fini(struct store *store);
+
+struct store_node *store_find(const struct store *store, const char *path,
+			      size_t len, uint64_t hash);
+
+/* The owner that a set names; NULL when that domain is dead. */
+struct xsd_domain *store_owner(const struct store *store,
+			       const struct perms *perms);
+
+/*
+ * The steps of a commit; none can fail. A node is allocated first (NULL: no
+ * memory), then put below its parent, taking state's references over (state is
+ * left zeroed); its owner must live. A node that is removed has no children.
+ */
+struct store_node *store_node_alloc(const char *path, size_t len);
+void store_node_free(struct store_node *node); /* one that was never added */
+void store_add(struct store *store, struct store_node *parent,
+	       struct store_node *node, uint64_t hash,
+	       struct node_state *state);
+void store_change(struct store *store, struct store_node *node,
+		  struct node_state *state);
+void store_remove(struct store *store, struct store_node *node);
+
+/*
+ * Count everything again and compare: links, owners, quotas.
+ * Returns the number of faults.
+ */
+unsigned store_check(const struct store *store);
+
+#endif /* XENSTORE_LITE_STORE_H */

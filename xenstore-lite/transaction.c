@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transaction.c - overlay of touched nodes. See transaction.h; the commit is
+ * in commit.c.
+ */
+#include "xenstore-lite/transaction.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void txn_init(struct txn *txn, struct store *store, struct xsd_domain *domain,
+	      uint32_t max_nodes)
+{
+	memset(txn, 0, sizeof(*txn));
+	list_init(&txn->of_conn);
+	txn->store = store;
+	txn->domain = domain;
+	txn->max_nodes = max_nodes;
+	htable_init(&txn->nodes);
+	list_init(&txn->touched);
+	list_init(&txn->changed);
+	list_init(&txn->work);
+}
+
+void txn_fini(struct txn *txn)
+{
+	list_for_each_safe (l, tmp, &txn->touched) {
+		struct txn_node *node =
+			container_of(l, struct txn_node, touched);
+
+		node_state_fini(&node->base);
+		node_state_fini(&node->state);
+		free(node->listing);
+		store_node_free(node->fresh);
+		free(node);
+	}
+	htable_fini(&txn->nodes);
+}
+
+struct txn_node *txn_peek(const struct txn *txn, const char *path, size_t len,
+			  uint64_t hash)
+{
+	for (struct hnode *h = htable_first(&txn->nodes, hash); h;
+	     h = htable_next(h)) {
+		struct txn_node *node =
+			container_of(h, struct txn_node, by_path);
+
+		if (node->len == len && memcmp(node->path, path, len) == 0)
+			return node;
+	}
+	return NULL;
+}
+
+int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
+	      struct txn_node **ret)
+{
+	struct txn_node *node = txn_peek(txn, path, len, hash);
+	const struct store_node *base;
+
+	if (node) {
+		*ret = node;
+		return 0;
+	}
+	if (txn->nr_nodes >= txn->max_nodes)
+		return -ENOSPC;
+	node = calloc(1, sizeof(*node) + len + 1);
+	if (!node)
+		return -ENOMEM;
+	list_init(&node->changed);
+	list_init(&node->siblings);
+	list_init(&node->created);
+	list_init(&node->work);
+	node->len = (uint16_t)len;
+	memcpy(node->path, path, len);
+	base = store_find(txn->store, path, len, hash);
+	if (base) {
+		node_state_copy(&node->base, &base->state);
+		node_state_copy(&node->state, &base->state);
+		node->generation = base->generation;
+		node->children_generation = base->children_generation;
+	}
+	htable_add(&txn->nodes, &node->by_path, hash);
+	list_add_tail(&txn->touched, &node->touched);
+	txn->nr_nodes++;
+	*ret = node;
+	return 0;
+}
+
+/* 1 when the transaction's domain owns a node in this state. */
+static int owns(const struct txn *txn, const struct node_state *state)
+{
+	const struct perm *e = state->perms ? state->perms->entries : NULL;
+
+	return e && e->domid == txn->domain->domid &&
+	       e->incarnation == txn->domain->incarnation;
+}
+
+static void change(struct txn *txn, struct txn_node *node,
+		   struct node_state *state)
+{
+	txn->nr_own += owns(txn, state) - owns(txn, &node->state);
+	node_state_fini(&node->state);
+	node->state = *state;
+	memset(state, 0, sizeof(*state));
+	node->dirty = true;
+	txn->nr_changes++;
+}
+
+static void announce(struct txn *txn, struct txn_node *node, bool exact)
+{
+	if (list_empty(&node->changed)) {
+		list_add_tail(&txn->changed, &node->changed);
+		node->exact = exact;
+	} else if (!exact) {
+		node->exact = false;
+	}
+}
+
+void txn_set(struct txn *txn, struct txn_node *node, struct node_state *state,
+	     bool notify)
+{
+	change(txn, node, state);
+	if (notify)
+		announce(txn, node, false);
+}
+
+void txn_create(struct txn *txn, struct txn_node *parent,
+		struct txn_node *node, struct node_state *state, bool notify)
+{
+	/* One that was there at first is found through the listing. */
+	if (node->generation == 0 && list_empty(&node->siblings))
+		list_add_tail(&parent->created, &node->siblings);
+	txn_set(txn, node, state, notify);
+}
+
+/* ---- children ----------------------------------------------------------- */
+
+int store_list(const struct store_node *node, char **ret, size_t *ret_bytes)
+{
+	size_t bytes = 0;
+	char *buf = NULL;
+
+	list_for_each (l, &node->children) {
+		const struct store_node *child =
+			container_of(l, struct store_node, siblings);
+
+		bytes += strlen(path_name(child->path, child->len)) + 1;
+	}
+	if (bytes) {
+		char *at = buf = malloc(bytes);
+
+		if (!buf)
+			return -ENOMEM;
+		list_for_each (l, &node->children) {
+			const struct store_node *child =
+				container_of(l, struct store_node, siblings);
+
+			at = stpcpy(at, path_name(child->path, child->len)) + 1;
+		}
+	}
+	*ret = buf;
+	*ret_bytes = bytes;
+	return 0;
+}
+
+/* Remember which children the node has in the tree; from now on a conflict. */
+static int take_listing(struct txn *txn, struct txn_node *node)
+{
+	const struct store_node *base;
+	int err;
+
+	if (node->listed)
+		return 0;
+	base = store_find(txn->store, node->path, node->len,
+			  node->by_path.hash);
+	if (base && node->generation) {
+		err = store_list(base, &node->listing, &node->listing_bytes);
+		if (err)
+			return err;
+		node->children_generation = base->children_generation;
+	}
+	node->listed = true;
+	return 0;
+}
+
+static size_t child_path(const struct txn_node *node, const char *name,
+			 char *path)
+{
+	size_t len = node->len > 1 ? node->len : 0;
+
+	memcpy(path, node->path, len);
+	path[len] = '/';
+	return (size_t)(stpcpy(path + len + 1, name) - path);
+}
+
+static struct txn_node *peek_child(struct txn *txn, struct txn_node *node,
+				   const char *name)
+{
+	char path[XSD_PATH_MAX + 1];
+	size_t len = child_path(node, name, path);
+
+	return txn_peek(txn, path, len,
+			path_hash(&txn->store->seed, path, len));
+}
+
+/* A name of the base's listing that is a child here too, as it was. */
+static bool still_there(struct txn *txn, struct txn_node *node,
+			const char *name)
+{
+	const struct txn_node *child = peek_child(txn, node, name);
+
+	return !child || (txn_node_present(child) && child->generation);
+}
+
+int txn_list(struct txn *txn, struct txn_node *node, char **ret,
+	     size_t *ret_bytes, uint64_t *generation)
+{
+	size_t bytes;
+	char *buf, *at;
+	int err = take_listing(txn, node);
+
+	if (err)
+		return err;
+	bytes = node->listing_bytes;
+	list_for_each (l, &node->created)
+		bytes += container_of(l, struct txn_node, siblings)->len;
+	buf = at = malloc(bytes + 1);
+	if (!buf)
+		return -ENOMEM;
+	for (size_t i = 0; i < node->listing_bytes;
+	     i += strlen(node->listing + i) + 1)
+		if (still_there(txn, node, node->listing + i))
+			at = stpcpy(at, node->listing + i) + 1;
+	list_for_each (l, &node->created) {
+		const struct txn_node *child =
+			container_of(l, struct txn_node, siblings);
+
+		if (txn_node_present(child))
+			at = stpcpy(at, path_name(child->path, child->len)) + 1;
+	}
+	*ret = buf;
+	*ret_bytes = (size_t)(at - buf);
+	*generation = node->children_generation + txn->nr_changes;
+	return 0;
+}
+
+/* ---- removal ------------------------------------------------------------ */
+
+/* Touch every child that is present and queue it behind node. */
+static int queue_children(struct txn *txn, struct txn_node *node)
+{
+	char path[XSD_PATH_MAX + 1];
+	size_t bytes;
+	uint64_t generation;
+	char *names;
+	int err = txn_list(txn, node, &names, &bytes, &generation);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < bytes && !err; i += strlen(names + i) + 1) {
+		size_t len = child_path(node, names + i, path);
+		struct txn_node *child;
+
+		err = txn_touch(txn, path, len,
+				path_hash(&txn->store->seed, path, len),
+				&child);
+		if (!err && txn_node_present(child) && list_empty(&child->work))
+			list_add_tail(&txn->work, &child->work);
+	}
+	free(names);
+	return err;
+}
+
+int txn_remove(struct txn *txn, struct txn_node *node)
+{
+	int err = 0;
+
+	list_add_tail(&txn->work, &node->work);
+	for (struct list *l = txn->work.next; l != &txn->work && !err;
+	     l = l->next)
+		err = queue_children(txn,
+				     container_of(l, struct txn_node, work));
+	list_for_each_safe (l, tmp, &txn->work) {
+		struct txn_node *n = container_of(l, struct txn_node, work);
+		struct node_state absent = { 0 };
+
+		list_del(&n->work);
+		if (err)
+			continue;
+		change(txn, n, &absent);
+		announce(txn, n, n != node);
+	}
+	return err;
+}

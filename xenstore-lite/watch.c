@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* watch.c - watches and their pending events. See watch.h. */
+#include "xenstore-lite/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A path that at least one watch is set on. */
+struct point {
+	struct hnode by_path;
+	struct list watches;
+	size_t len;
+	char path[];
+};
+
+struct watch {
+	struct list of_point, of_watcher;
+	struct list events;
+	struct watcher *watcher;
+	struct point *point;
+	size_t rel_off;
+	size_t token_bytes; /* with its NUL */
+	char token[];
+};
+
+struct event {
+	struct hnode by_content;
+	struct list of_watcher, of_watch;
+	struct watch *watch;
+	size_t len;
+	char path[];
+};
+
+void watches_init(struct watches *ws, const struct path_seed *seed)
+{
+	ws->seed = seed;
+	htable_init(&ws->points);
+	htable_init(&ws->events);
+}
+
+void watches_fini(struct watches *ws)
+{
+	htable_fini(&ws->points);
+	htable_fini(&ws->events);
+}
+
+void watcher_init(struct watcher *watcher, struct xsd_domain *domain,
+		  void (*wake)(struct watcher *watcher))
+{
+	watcher->domain = domain;
+	list_init(&watcher->watches);
+	list_init(&watcher->events);
+	watcher->wake = wake;
+	watcher->broken = false;
+}
+
+void watcher_fini(struct watches *ws, struct watcher *watcher)
+{
+	watch_del_all(ws, watcher);
+}
+
+/* ---- pending events ------------------------------------------------------ */
+
+static uint32_t event_bytes(const struct event *event)
+{
+	return (uint32_t)(sizeof(*event) + event->len + 1);
+}
+
+static void event_drop(struct watches *ws, struct event *event)
+{
+	htable_del(&ws->events, &event->by_content);
+	list_del(&event->of_watcher);
+	list_del(&event->of_watch);
+	event->watch->watcher->domain->event_bytes -= event_bytes(event);
+	free(event);
+}
+
+static uint64_t event_hash(const struct watch *watch, uint64_t path_hash)
+{
+	return path_hash_end(path_hash ^ (uint64_t)(uintptr_t)watch);
+}
+
+static bool is_pending(const struct watches *ws, const struct watch *watch,
+		       const char *path, size_t len, uint64_t hash)
+{
+	for (struct hnode *h = htable_first(&ws->events, hash); h;
+	     h = htable_next(h)) {
+		const struct event *event =
+			container_of(h, struct event, by_content);
+
+		if (event->watch == watch && event->len == len &&
+		    memcmp(event->path, path, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void enqueue(struct watches *ws, struct watch *watch, const char *path,
+		    size_t len, uint64_t hash)
+{
+	struct watcher *watcher = watch->watcher;
+	struct event *event = malloc(sizeof(*event) + len + 1);
+
+	if (!event) {
+		watcher->broken = true;
+		watcher->wake(watcher);
+		return;
+	}
+	event->watch = watch;
+	event->len = len;
+	memcpy(event->path, path, len);
+	event->path[len] = '\0';
+	htable_add(&ws->events, &event->by_content, hash);
+	list_add_tail(&watcher->events, &event->of_watcher);
+	list_add_tail(&watch->events, &event->of_watch);
+	watcher->domain->event_bytes += event_bytes(event);
+	watcher->wake(watcher);
+}
+
+/* "Look at everything": instead of whatever is pending for this watch. */
+static void enqueue_whole(struct watches *ws, struct watch *watch)
+{
+	const struct point *point = watch->point;
+	uint64_t hash = event_hash(watch, point->by_path.hash);
+
+	if (is_pending(ws, watch, point->path, point->len, hash))
+		return;
+	list_for_each_safe (l, tmp, &watch->events)
+		event_drop(ws, container_of(l, struct event, of_watch));
+	enqueue(ws, watch, point->path, point->len, hash);
+}
+
+static void notify(struct watches *ws, struct watch *watch, const char *path,
+		   size_t len, uint64_t path_hash)
+{
+	const struct xsd_domain *domain = watch->watcher->domain;
+	uint64_t hash = event_hash(watch, path_hash);
+
+	if (is_pending(ws, watch, path, len, hash))
+		return;
+	/* What does not fit a message, or the quota, becomes the whole. */
+	if (len - watch->rel_off + 1 + watch->token_bytes >
+		    XENSTORE_PAYLOAD_MAX ||
+	    domain->event_bytes + sizeof(struct event) + len + 1 >
+		    domain->limits->event_bytes)
+		enqueue_whole(ws, watch);
+	else
+		enqueue(ws, watch, path, len, hash);
+}
+
+size_t watcher_next_event(struct watches *ws, struct watcher *watcher,
+			  char *buf)
+{
+	struct event *event;
+	const struct watch *watch;
+	size_t len;
+
+	if (list_empty(&watcher->events))
+		return 0;
+	event = container_of(watcher->events.next, struct event, of_watcher);
+	watch = event->watch;
+	len = event->len - watch->rel_off + 1;
+	memcpy(buf, event->path + watch->rel_off, len);
+	memcpy(buf + len, watch->token, watch->token_bytes);
+	len += watch->token_bytes;
+	event_drop(ws, event);
+	return len;
+}
+
+/* ---- watches ------------------------------------------------------------- */
+
+static struct point *find_point(const struct watches *ws, const char *path,
+				size_t len, uint64_t hash)
+{
+	for (struct hnode *h = htable_first(&ws->points, hash); h;
+	     h = htable_next(h)) {
+		struct point *point = container_of(h, struct point, by_path);
+
+		if (point->len == len && memcmp(point->path, path, len) == 0)
+			return point;
+	}
+	return NULL;
+}
+
+static struct watch *find_watch(const struct point *point,
+				const struct watcher *watcher,
+				const char *token)
+{
+	list_for_each (l, &point->watches) {
+		struct watch *watch = container_of(l, struct watch, of_point);
+
+		if (watch->watcher == watcher &&
+		    strcmp(watch->token, token) == 0)
+			return watch;
+	}
+	return NULL;
+}
+
+static struct point *add_point(struct watches *ws, const char *path,
+			       size_t len, uint64_t hash)
+{
+	struct point *point = malloc(sizeof(*point) + len + 1);
+
+	if (!point)
+		return NULL;
+	list_init(&point->watches);
+	point->len = len;
+	memcpy(point->path, path, len);
+	point->path[len] = '\0';
+	htable_add(&ws->points, &point->by_path, hash);
+	return point;
+}
+
+static void drop_point_if_unused(struct watches *ws, struct point *point)
+{
+	if (!list_empty(&point->watches))
+		return;
+	htable_del(&ws->points, &point->by_path);
+	free(point);
+}
+
+int watch_add(struct watches *ws, struct watcher *watcher, const char *path,
+	      size_t len, size_t rel_off, const char *token)
+{
+	uint64_t hash = path_hash(ws->seed, path, len);
+	struct point *point = find_point(ws, path, len, hash);
+	struct xsd_domain *domain = watcher->domain;
+	size_t token_bytes = strlen(token) + 1;
+	struct watch *watch;
+
+	if (point && find_watch(point, watcher, token))
+		return -EEXIST;
+	if (domain->nr_watches >= domain->limits->watches)
+		return -E2BIG;
+	if (len - rel_off + 1 + token_bytes > XENSTORE_PAYLOAD_MAX)
+		return -E2BIG;
+	watch = malloc(sizeof(*watch) + token_bytes);
+	if (!watch)
+		return -ENOMEM;
+	if (!point)
+		point = add_point(ws, path, len, hash);
+	if (!point) {
+		free(watch);
+		return -ENOMEM;
+	}
+	list_init(&watch->events);
+	watch->watcher = watcher;
+	watch->point = point;
+	watch->rel_off = rel_off;
+	watch->token_bytes = token_bytes;
+	memcpy(watch->token, token, token_bytes);
+	list_add_tail(&point->watches, &watch->of_point);
+	list_add_tail(&watcher->watches, &watch->of_watcher);
+	domain->nr_watches++;
+	enqueue_whole(ws, watch);
+	return 0;
+}
+
+static void drop_watch(struct watches *ws, struct watch *watch)
+{
+	list_for_each_safe (l, tmp, &watch->events)
+		event_drop(ws, container_of(l, struct event, of_watch));
+	list_del(&watch->of_point);
+	list_del(&watch->of_watcher);
+	watch->watcher->domain->nr_watches--;
+	drop_point_if_unused(ws, watch->point);
+	free(watch);
+}
+
+int watch_del(struct watches *ws, struct watcher *watcher, const char *path,
+	      size_t len, const char *token)
+{
+	struct point *point =
+		find_point(ws, path, len, path_hash(ws->seed, path, len));
+	struct watch *watch = point ? find_watch(point, watcher, token) : NULL;
+
+	if (!watch)
+		return -ENOENT;
+	drop_watch(ws, watch);
+	return 0;
+}
+
+void watch_del_all(struct watches *ws, struct watcher *watcher)
+{
+	list_for_each_safe (l, tmp, &watcher->watches)
+		drop_watch(ws, container_of(l, struct watch, of_watcher));
+}
+
+/* ---- firing -------------------------------------------------------------- */
+
+static bool may_know(const struct xsd_domain *domain,
+		     const struct change *change)
+{
+	const struct perms *any[] = { change->after, change->before,
+				      change->parent };
+
+	for (unsigned i = 0; i < 3; i++)
+		if (any[i] && (perms_of(any[i], domain) & PERM_READ))
+			return true;
+	return false;
+}
+
+void watch_fire(struct watches *ws, const struct change *change)
+{
+	uint64_t hash = path_hash(ws->seed, change->path, change->len);
+	struct path_walk w;
+
+	path_walk_init(&w, ws->seed, change->path, change->len);
+	while (path_walk_next(&w)) {
+		const struct point *point;
+
+		if (change->exact && w.len != change->len)
+			continue;
+		point = find_point(ws, change->path, w.len, w.hash);
+		if (!point)
+			continue;
+		list_for_each (l, &point->watches) {
+			struct watch *watch =
+				container_of(l, struct watch, of_point);
+
+			if (may_know(watch->watcher->domain, change))
+				notify(ws, watch, change->path, change->len,
+				       hash);
+		}
+	}
+}
+
+void watch_fire_special(struct watches *ws, enum xsd_special special,
+			const struct perms *perms)
+{
+	const char *name = xsd_special_names[special];
+	size_t len = strlen(name);
+	uint64_t hash = path_hash(ws->seed, name, len);
+	const struct point *point = find_point(ws, name, len, hash);
+
+	if (!point)
+		return;
+	list_for_each (l, &point->watches) {
+		struct watch *watch = container_of(l, struct watch, of_point);
+
+		if (perms_of(perms, watch->watcher->domain) & PERM_READ)
+			notify(ws, watch, name, len, hash);
+	}
+}

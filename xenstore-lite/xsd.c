@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* xsd.c - the store as a whole: domains that come and go. See conn.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/num.h"
+#include "xenstore-lite/private.h"
+
+int xsd_open(uint64_t secret, const struct xsd_ops *ops, struct xsd **ret)
+{
+	struct xsd *xsd = calloc(1, sizeof(*xsd));
+	const struct xsd_domain *domain0;
+	int err;
+
+	if (!xsd)
+		return -ENOMEM;
+	err = store_init(&xsd->store, secret);
+	if (err) {
+		free(xsd);
+		return err;
+	}
+	watches_init(&xsd->watches, &xsd->store.seed);
+	xsd->ops = ops;
+	domain0 = xsd_domain_find(&xsd->store.domains, 0);
+	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++) {
+		xsd->special_perms[i] = perms_new(domain0, 0);
+		if (!xsd->special_perms[i])
+			err = -ENOMEM;
+	}
+	if (err) {
+		xsd_close(xsd);
+		return err;
+	}
+	*ret = xsd;
+	return 0;
+}
+
+static void drop_conns(struct xsd *xsd, struct xsd_domain *domain)
+{
+	while (!list_empty(&domain->conns))
+		xsd->ops->dropped(container_of(domain->conns.next,
+					       struct xsd_conn, of_domain)
+					  ->arg);
+}
+
+void xsd_close(struct xsd *xsd)
+{
+	if (!xsd)
+		return;
+	list_for_each (l, &xsd->store.domains.all)
+		drop_conns(xsd, container_of(l, struct xsd_domain, link));
+	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++)
+		perms_put(xsd->special_perms[i]);
+	watches_fini(&xsd->watches);
+	store_fini(&xsd->store);
+	free(xsd);
+}
+
+unsigned xsd_check(const struct xsd *xsd)
+{
+	return store_check(&xsd->store);
+}
+
+bool xsd_domain_exists(const struct xsd *xsd, uint32_t domid)
+{
+	return xsd_domain_find(&xsd->store.domains, domid) != NULL;
+}
+
+void xsd_changed(void *arg, const struct change *change)
+{
+	struct xsd *xsd = arg;
+
+	watch_fire(&xsd->watches, change);
+}
+
+/* ---- a domain appears ------------------------------------------------------ */
+
+/* A node of a new domain: perms "nX" or "nX,rY", as docs/xenstore-paths.md. */
+static int add_node(const struct access *ax, const char *path,
+		    const char *value, const char *owner, const char *reader)
+{
+	const char *texts[] = { owner, reader };
+	struct perms *perms;
+	struct xpath xp;
+	int err = xpath_parse(path, 0, XSD_PATH_MAX, &xp);
+
+	if (err)
+		return err;
+	err = access_write(ax, &xp, value, (uint32_t)strlen(value));
+	if (err)
+		return err;
+	err = perms_parse(&ax->store->domains, texts, reader ? 2 : 1, 2,
+			  &perms);
+	if (err)
+		return err;
+	err = access_set_perms(ax, &xp, perms);
+	perms_put(perms);
+	return err;
+}
+
+static int add_nodes(const struct access *ax, uint32_t domid, const char *name)
+{
+	char id[12], mine[12], reads[12];
+	const struct {
+		const char *leaf, *value, *owner, *reader;
+	} nodes[] = {
+		{ "", "", "n0", reads },	{ "/name", name, "n0", reads },
+		{ "/domid", id, "n0", reads },	{ "/device", "", "n0", reads },
+		{ "/backend", "", mine, NULL }, { "/data", "", mine, NULL },
+	};
+	char path[64];
+	int err;
+
+	if (str_printf(id, sizeof(id), "%u", domid) < 0 ||
+	    str_printf(mine, sizeof(mine), "n%u", domid) < 0 ||
+	    str_printf(reads, sizeof(reads), "r%u", domid) < 0)
+		return -EINVAL;
+	for (unsigned i = 0; i < ARRAY_SIZE(nodes); i++) {
+		err = str_printf(path, sizeof(path), "/local/domain/%u%s",
+				 domid, nodes[i].leaf);
+		if (err < 0)
+			return err;
+		err = add_node(ax, path, nodes[i].value, nodes[i].owner,
+			       nodes[i].reader);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int make_home(struct xsd *xsd, uint32_t domid, const char *name)
+{
+	struct access ax = { .store = &xsd->store };
+	struct txn txn;
+	int err;
+
+	ax.domain = xsd_domain_find(&xsd->store.domains, 0);
+	txn_init(&txn, &xsd->store, ax.domain, XSD_UNLIMITED);
+	ax.txn = &txn;
+	err = add_nodes(&ax, domid, name);
+	if (!err)
+		err = txn_commit(&txn, xsd_changed, xsd);
+	txn_fini(&txn);
+	return err;
+}
+
+int xsd_domain_create(struct xsd *xsd, uint32_t domid, const char *name)
+{
+	struct xsd_domain *domain;
+	int err;
+
+	if (domid == 0)
+		return make_home(xsd, 0, name);
+	err = xsd_domain_add(&xsd->store.domains, domid, &domain);
+	if (err)
+		return err;
+	err = make_home(xsd, domid, name);
+	if (err) {
+		xsd_domain_del(&xsd->store.domains, domain);
+		return err;
+	}
+	watch_fire_special(&xsd->watches, XSD_INTRODUCE_DOMAIN,
+			   xsd->special_perms[XSD_INTRODUCE_DOMAIN]);
+	return 0;
+}
+
+/* ---- a domain is gone ------------------------------------------------------ */
+
+static void remove_leaf(struct xsd *xsd, struct store_node *node, bool exact)
+{
+	struct perms *before = perms_get(node->state.perms);
+	struct perms *parent = perms_get(node->parent->state.perms);
+	char path[XSD_PATH_MAX + 1];
+	struct change change = { .path = path,
+				 .len = node->len,
+				 .before = before,
+				 .parent = parent,
+				 .exact = exact };
+
+	memcpy(path, node->path, node->len + 1u);
+	store_remove(&xsd->store, node);
+	xsd_changed(xsd, &change);
+	perms_put(before);
+	perms_put(parent);
+}
+
+/* Without a transaction: it allocates nothing, so it cannot fail. */
+static void remove_tree(struct xsd *xsd, struct store_node *top)
+{
+	struct store_node *node = top;
+
+	for (;;) {
+		while (!list_empty(&node->children))
+			node = container_of(node->children.next,
+					    struct store_node, siblings);
+		if (node == top)
+			break;
+		struct store_node *parent = node->parent;
+
+		remove_leaf(xsd, node, true);
+		node = parent;
+	}
+	remove_leaf(xsd, top, false);
+}
+
+static void remove_path(struct xsd *xsd, const char *prefix, uint32_t domid)
+{
+	char path[64];
+	struct store_node *node;
+	int len = str_printf(path, sizeof(path), "%s%u", prefix, domid);
+
+	if (len < 0)
+		return;
+	node = store_find(&xsd->store, path, (size_t)len,
+			  path_hash(&xsd->store.seed, path, (size_t)len));
+	if (node)
+		remove_tree(xsd, node);
+}
+
+int xsd_domain_destroy(struct xsd *xsd, uint32_t domid)
+{
+	struct xsd_domain *domain =
+		xsd_domain_find(&xsd->store.domains, domid);
+
+	if (domid == 0)
+		return -EINVAL;
+	if (!domain)
+		return -ENOENT;
+	drop_conns(xsd, domain);
+	remove_path(xsd, "/local/domain/", domid);
+	remove_path(xsd, "/libxl/", domid);
+	/* Never the root: that is domain 0's (access_set_perms). */
+	while (!list_empty(&domain->nodes))
+		remove_tree(xsd, container_of(domain->nodes.next,
+					      struct store_node, owned));
+	xsd_domain_del(&xsd->store.domains, domain);
+	watch_fire_special(&xsd->watches, XSD_RELEASE_DOMAIN,
+			   xsd->special_perms[XSD_RELEASE_DOMAIN]);
+	return 0;
+}
