@@ -86,8 +86,8 @@ static int look_up(const struct access *ax, const struct xpath *path,
 		base = store_find(ax->store, path->text, path->len, hash);
 		*state = base ? &base->state : NULL;
 	}
-	return *state ? allowed(ax, (*state)->perms, need) :
-			absent(ax, path, need);
+	return *state ? allowed(ax, (*state)->perms, need)
+		      : absent(ax, path, need);
 }
 
 int access_read(const struct access *ax, const struct xpath *path,
@@ -141,9 +141,9 @@ static int within_quota(const struct access *ax, uint32_t more)
 	if (d->limits->nodes == XSD_UNLIMITED)
 		return 0;
 	return (int64_t)d->nr_nodes + ax->txn->nr_own + more <=
-			       (int64_t)d->limits->nodes ?
-		       0 :
-		       -ENOSPC;
+			       (int64_t)d->limits->nodes
+		       ? 0
+		       : -ENOSPC;
 }
 
 /* Create the components behind parent_len; value goes to the last. */
@@ -165,8 +165,8 @@ static int create_chain(const struct access *ax, const struct xpath *path,
 		if (err)
 			return err;
 		if (w.len > parent_len) {
-			state.perms = perms_inherit(parent->state.perms,
-						    ax->domain);
+			state.perms =
+				perms_inherit(parent->state.perms, ax->domain);
 			if (!state.perms)
 				return -ENOMEM;
 			state.value = last ? blob_get(value) : NULL;
@@ -203,7 +203,7 @@ static int create(const struct access *ax, const struct xpath *path,
 }
 
 static void set_value(const struct access *ax, struct txn_node *node,
-		     struct blob *value)
+		      struct blob *value)
 {
 	struct node_state state = { .value = blob_get(value),
 				    .perms = perms_get(node->state.perms) };

@@ -41,8 +41,8 @@ int access_get_perms(const struct access *ax, const struct xpath *path,
 int access_write(const struct access *ax, const struct xpath *path,
 		 const void *data, uint32_t len) PV_MUST_CHECK;
 /* The same with an empty value; leaves a node alone that exists. */
-int access_mkdir(const struct access *ax, const struct xpath *path)
-	PV_MUST_CHECK;
+int access_mkdir(const struct access *ax,
+		 const struct xpath *path) PV_MUST_CHECK;
 /* With all below it. A node that is missing is fine when its parent is there.
  * -EINVAL the root. */
 int access_rm(const struct access *ax, const struct xpath *path) PV_MUST_CHECK;

@@ -37,7 +37,7 @@ static int check(struct txn *txn)
 
 	if (txn->broken)
 		return txn->broken;
-	list_for_each (l, &txn->touched)
+	list_for_each(l, &txn->touched)
 		if (!is_current(txn, container_of(l, struct txn_node, touched)))
 			return -EAGAIN;
 	if (txn->nr_own > 0 && d->limits->nodes != XSD_UNLIMITED &&
@@ -66,7 +66,7 @@ static int prepare(struct txn *txn, struct txn_node ***ret, size_t *nr)
 	dirty = malloc((txn->nr_nodes + 1) * sizeof(struct txn_node *));
 	if (!dirty)
 		return -ENOMEM;
-	list_for_each (l, &txn->touched) {
+	list_for_each(l, &txn->touched) {
 		struct txn_node *node =
 			container_of(l, struct txn_node, touched);
 
@@ -140,7 +140,7 @@ static const struct perms *parent_perms(const struct txn *txn,
 
 static void announce(const struct txn *txn, txn_change_fn *fn, void *arg)
 {
-	list_for_each (l, &txn->changed) {
+	list_for_each(l, &txn->changed) {
 		const struct txn_node *node =
 			container_of(l, struct txn_node, changed);
 		struct change change = {

@@ -11,7 +11,8 @@
 
 #define MESSAGE_MAX (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)
 
-/* ---- bytes ---------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------
+ */
 
 static int bytes_reserve(struct bytes *b, size_t more)
 {
@@ -52,7 +53,8 @@ static void bytes_take(struct bytes *b, size_t len)
 	memset(b, 0, sizeof(*b));
 }
 
-/* ---- life ----------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------
+ */
 
 static void wake(struct watcher *watcher)
 {
@@ -97,7 +99,7 @@ void xsd_conn_close(struct xsd_conn *conn)
 {
 	if (!conn)
 		return;
-	list_for_each_safe (l, tmp, &conn->txns)
+	list_for_each_safe(l, tmp, &conn->txns)
 		conn_end_txn(conn, container_of(l, struct txn, of_conn));
 	watcher_fini(&conn->xsd->watches, &conn->watcher);
 	list_del(&conn->of_domain);
@@ -107,7 +109,8 @@ void xsd_conn_close(struct xsd_conn *conn)
 	free(conn);
 }
 
-/* ---- input ---------------------------------------------------------------- */
+/* ---- input ----------------------------------------------------------------
+ */
 
 static bool is_full(const struct xsd_conn *conn)
 {
@@ -184,7 +187,8 @@ int xsd_conn_feed(struct xsd_conn *conn, const void *data, size_t len)
 	return verdict(conn);
 }
 
-/* ---- output --------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------
+ */
 
 void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
 	      uint32_t tx_id, const void *data, size_t len)

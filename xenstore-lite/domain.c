@@ -19,7 +19,7 @@ int xsd_domains_init(struct xsd_domains *domains)
 
 void xsd_domains_fini(struct xsd_domains *domains)
 {
-	list_for_each_safe (l, tmp, &domains->all)
+	list_for_each_safe(l, tmp, &domains->all)
 		xsd_domain_del(domains,
 			       container_of(l, struct xsd_domain, link));
 	free(domains->by_domid);

@@ -15,15 +15,15 @@
 #define XSD_UNLIMITED UINT32_MAX
 
 struct xsd_limits {
-	uint32_t nodes;		  /* owned at one time */
-	uint32_t node_bytes;	  /* of one node's value */
-	uint32_t perms;		  /* entries of one node */
-	uint32_t path_bytes;	  /* below the domain's home, or absolute */
-	uint32_t watches;	  /* of all connections */
-	uint32_t transactions;	  /* open at one time */
-	uint32_t txn_nodes;	  /* touched by one transaction */
-	uint32_t event_bytes;	  /* unread watch events, all connections */
-	uint32_t connections;	  /* open sockets */
+	uint32_t nodes;	       /* owned at one time */
+	uint32_t node_bytes;   /* of one node's value */
+	uint32_t perms;	       /* entries of one node */
+	uint32_t path_bytes;   /* below the domain's home, or absolute */
+	uint32_t watches;      /* of all connections */
+	uint32_t transactions; /* open at one time */
+	uint32_t txn_nodes;    /* touched by one transaction */
+	uint32_t event_bytes;  /* unread watch events, all connections */
+	uint32_t connections;  /* open sockets */
 };
 
 /* Guests and driver domains / domain 0. */

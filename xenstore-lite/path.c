@@ -61,8 +61,7 @@ int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 
 	ret->rel_off = 0;
 	if (text[0] == '/') {
-		if (given > XSD_PATH_MAX ||
-		    given - home_len(text) > path_bytes)
+		if (given > XSD_PATH_MAX || given - home_len(text) > path_bytes)
 			return -EINVAL;
 		memcpy(ret->text, text, given + 1);
 		len = (int)given;

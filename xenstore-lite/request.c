@@ -12,14 +12,14 @@
 #include "util/num.h"
 #include "xenstore-lite/private.h"
 
-/* ---- payloads --------------------------------------------------------------- */
+/* ---- payloads ---------------------------------------------------------------
+ */
 
 /*
  * The payload's strings, each of which must end with its NUL.
  * Returns their number; -EINVAL when there are other than min..max.
  */
-static int strings(const struct request *rq, const char **ret, int min,
-		   int max)
+static int strings(const struct request *rq, const char **ret, int min, int max)
 {
 	const char *at = rq->payload, *end = at + rq->hdr.len;
 	int nr = 0;
@@ -74,16 +74,17 @@ static int only_domid(const struct request *rq, uint32_t *ret)
 	const char *text;
 	int nr = strings(rq, &text, 1, 1);
 
-	return nr < 0 || num_parse_u32(text, DOMID_FIRST_RESERVED - 1, ret) ?
-		       -EINVAL :
-		       0;
+	return nr < 0 || num_parse_u32(text, DOMID_FIRST_RESERVED - 1, ret)
+		       ? -EINVAL
+		       : 0;
 }
 
-/* ---- views ------------------------------------------------------------------- */
+/* ---- views
+ * ------------------------------------------------------------------- */
 
 static struct txn *find_txn(const struct xsd_conn *conn, uint32_t id)
 {
-	list_for_each (l, &conn->txns) {
+	list_for_each(l, &conn->txns) {
 		struct txn *txn = container_of(l, struct txn, of_conn);
 
 		if (txn->id == id)
@@ -136,7 +137,8 @@ static int update_close(struct xsd_conn *conn, const struct request *rq,
 	return err;
 }
 
-/* ---- reading ------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------ */
 
 static int do_read(struct xsd_conn *conn, const struct request *rq)
 {
@@ -233,7 +235,8 @@ static int do_directory_part(struct xsd_conn *conn, const struct request *rq)
 	return 0;
 }
 
-/* ---- changing ----------------------------------------------------------------- */
+/* ---- changing
+ * ----------------------------------------------------------------- */
 
 static int do_write(struct xsd_conn *conn, const struct request *rq)
 {
@@ -279,7 +282,8 @@ static int do_rm(struct xsd_conn *conn, const struct request *rq)
 	return change_path(conn, rq, access_rm);
 }
 
-/* ---- rights -------------------------------------------------------------------- */
+/* ---- rights
+ * -------------------------------------------------------------------- */
 
 static int answer_perms(struct xsd_conn *conn, const struct request *rq,
 			const struct perms *perms)
@@ -359,9 +363,8 @@ static int do_set_perms(struct xsd_conn *conn, const struct request *rq)
 
 	if (nr < 0)
 		return nr;
-	err = perms_parse(&conn->xsd->store.domains, args + 1,
-			  (unsigned)nr - 1, conn->domain->limits->perms,
-			  &perms);
+	err = perms_parse(&conn->xsd->store.domains, args + 1, (unsigned)nr - 1,
+			  conn->domain->limits->perms, &perms);
 	if (err)
 		return err;
 	if (xsd_special_parse(args[0], &special) == 0)
@@ -372,7 +375,8 @@ static int do_set_perms(struct xsd_conn *conn, const struct request *rq)
 	return err;
 }
 
-/* ---- watches ------------------------------------------------------------------- */
+/* ---- watches
+ * ------------------------------------------------------------------- */
 
 /* The path of a watch: a node's or a special name. */
 static int watch_path(const struct xsd_conn *conn, const char *text,
@@ -427,16 +431,16 @@ static int do_unwatch(struct xsd_conn *conn, const struct request *rq)
 static int do_reset_watches(struct xsd_conn *conn, const struct request *rq)
 {
 	watch_del_all(&conn->xsd->watches, &conn->watcher);
-	list_for_each_safe (l, tmp, &conn->txns)
+	list_for_each_safe(l, tmp, &conn->txns)
 		conn_end_txn(conn, container_of(l, struct txn, of_conn));
 	answer_ok(conn, rq);
 	return 0;
 }
 
-/* ---- transactions --------------------------------------------------------------- */
+/* ---- transactions
+ * --------------------------------------------------------------- */
 
-static int do_transaction_start(struct xsd_conn *conn,
-				const struct request *rq)
+static int do_transaction_start(struct xsd_conn *conn, const struct request *rq)
 {
 	struct xsd_domain *domain = conn->domain;
 	struct txn *txn;
@@ -483,7 +487,8 @@ static int do_transaction_end(struct xsd_conn *conn, const struct request *rq)
 	return err;
 }
 
-/* ---- domains ----------------------------------------------------------------------- */
+/* ---- domains
+ * ----------------------------------------------------------------------- */
 
 static int do_get_domain_path(struct xsd_conn *conn, const struct request *rq)
 {
@@ -547,7 +552,8 @@ static int do_release(struct xsd_conn *conn, const struct request *rq)
 	return err;
 }
 
-/* ---- control ------------------------------------------------------------------------ */
+/* ---- control
+ * ------------------------------------------------------------------------ */
 
 static int do_control(struct xsd_conn *conn, const struct request *rq)
 {
@@ -571,7 +577,8 @@ static int do_control(struct xsd_conn *conn, const struct request *rq)
 	return 0;
 }
 
-/* ---- dispatch ------------------------------------------------------------------------ */
+/* ---- dispatch
+ * ------------------------------------------------------------------------ */
 
 static const struct {
 	int (*fn)(struct xsd_conn *conn, const struct request *rq);

@@ -181,11 +181,11 @@ fail:
 
 void store_fini(struct store *store)
 {
-	list_for_each (d, &store->domains.all) {
+	list_for_each(d, &store->domains.all) {
 		struct xsd_domain *domain =
 			container_of(d, struct xsd_domain, link);
 
-		list_for_each_safe (l, tmp, &domain->nodes) {
+		list_for_each_safe(l, tmp, &domain->nodes) {
 			struct store_node *node =
 				container_of(l, struct store_node, owned);
 
@@ -208,7 +208,7 @@ static unsigned check_node(const struct store *store,
 	unsigned faults = 0;
 	uint32_t nr = 0;
 
-	list_for_each (l, &node->children) {
+	list_for_each(l, &node->children) {
 		const struct store_node *child =
 			container_of(l, struct store_node, siblings);
 
@@ -230,12 +230,12 @@ unsigned store_check(const struct store *store)
 	unsigned faults = 0;
 	uint32_t total = 0;
 
-	list_for_each (d, &store->domains.all) {
+	list_for_each(d, &store->domains.all) {
 		const struct xsd_domain *domain =
 			container_of(d, struct xsd_domain, link);
 		uint32_t nr = 0;
 
-		list_for_each (l, &domain->nodes) {
+		list_for_each(l, &domain->nodes) {
 			const struct store_node *node =
 				container_of(l, struct store_node, owned);
 

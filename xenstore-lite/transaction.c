@@ -25,7 +25,7 @@ void txn_init(struct txn *txn, struct store *store, struct xsd_domain *domain,
 
 void txn_fini(struct txn *txn)
 {
-	list_for_each_safe (l, tmp, &txn->touched) {
+	list_for_each_safe(l, tmp, &txn->touched) {
 		struct txn_node *node =
 			container_of(l, struct txn_node, touched);
 
@@ -125,8 +125,8 @@ void txn_set(struct txn *txn, struct txn_node *node, struct node_state *state,
 		announce(txn, node, false);
 }
 
-void txn_create(struct txn *txn, struct txn_node *parent,
-		struct txn_node *node, struct node_state *state, bool notify)
+void txn_create(struct txn *txn, struct txn_node *parent, struct txn_node *node,
+		struct node_state *state, bool notify)
 {
 	/* One that was there at first is found through the listing. */
 	if (node->generation == 0 && list_empty(&node->siblings))
@@ -141,7 +141,7 @@ int store_list(const struct store_node *node, char **ret, size_t *ret_bytes)
 	size_t bytes = 0;
 	char *buf = NULL;
 
-	list_for_each (l, &node->children) {
+	list_for_each(l, &node->children) {
 		const struct store_node *child =
 			container_of(l, struct store_node, siblings);
 
@@ -152,7 +152,7 @@ int store_list(const struct store_node *node, char **ret, size_t *ret_bytes)
 
 		if (!buf)
 			return -ENOMEM;
-		list_for_each (l, &node->children) {
+		list_for_each(l, &node->children) {
 			const struct store_node *child =
 				container_of(l, struct store_node, siblings);
 
@@ -223,7 +223,7 @@ int txn_list(struct txn *txn, struct txn_node *node, char **ret,
 	if (err)
 		return err;
 	bytes = node->listing_bytes;
-	list_for_each (l, &node->created)
+	list_for_each(l, &node->created)
 		bytes += container_of(l, struct txn_node, siblings)->len;
 	buf = at = malloc(bytes + 1);
 	if (!buf)
@@ -232,7 +232,7 @@ int txn_list(struct txn *txn, struct txn_node *node, char **ret,
 	     i += strlen(node->listing + i) + 1)
 		if (still_there(txn, node, node->listing + i))
 			at = stpcpy(at, node->listing + i) + 1;
-	list_for_each (l, &node->created) {
+	list_for_each(l, &node->created) {
 		const struct txn_node *child =
 			container_of(l, struct txn_node, siblings);
 
@@ -281,7 +281,7 @@ int txn_remove(struct txn *txn, struct txn_node *node)
 	     l = l->next)
 		err = queue_children(txn,
 				     container_of(l, struct txn_node, work));
-	list_for_each_safe (l, tmp, &txn->work) {
+	list_for_each_safe(l, tmp, &txn->work) {
 		struct txn_node *n = container_of(l, struct txn_node, work);
 		struct node_state absent = { 0 };
 

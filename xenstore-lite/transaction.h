@@ -31,16 +31,16 @@
 
 struct txn_node {
 	struct hnode by_path;
-	struct list touched, changed; /* of the transaction, in order */
+	struct list touched, changed;  /* of the transaction, in order */
 	struct list siblings, created; /* children that are new here */
 	struct list work;
-	struct node_state base;	   /* as first seen; perms NULL: absent */
-	struct node_state state;   /* as it is here; perms NULL: absent */
-	uint64_t generation;	   /* as first seen; 0: absent */
+	struct node_state base;	 /* as first seen; perms NULL: absent */
+	struct node_state state; /* as it is here; perms NULL: absent */
+	uint64_t generation;	 /* as first seen; 0: absent */
 	uint64_t children_generation;
-	char *listing;		   /* base's children when first listed */
+	char *listing; /* base's children when first listed */
 	size_t listing_bytes;
-	struct store_node *fresh;  /* allocated for the commit */
+	struct store_node *fresh; /* allocated for the commit */
 	bool listed, dirty, exact;
 	uint16_t len;
 	char path[];
@@ -81,8 +81,8 @@ int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 void txn_set(struct txn *txn, struct txn_node *node, struct node_state *state,
 	     bool notify);
 /* The same for an absent node below parent, which is present. */
-void txn_create(struct txn *txn, struct txn_node *parent,
-		struct txn_node *node, struct node_state *state, bool notify);
+void txn_create(struct txn *txn, struct txn_node *parent, struct txn_node *node,
+		struct node_state *state, bool notify);
 /* Remove a node and all below it, iteratively. All or nothing. */
 int txn_remove(struct txn *txn, struct txn_node *node) PV_MUST_CHECK;
 

@@ -126,7 +126,7 @@ static void enqueue_whole(struct watches *ws, struct watch *watch)
 
 	if (is_pending(ws, watch, point->path, point->len, hash))
 		return;
-	list_for_each_safe (l, tmp, &watch->events)
+	list_for_each_safe(l, tmp, &watch->events)
 		event_drop(ws, container_of(l, struct event, of_watch));
 	enqueue(ws, watch, point->path, point->len, hash);
 }
@@ -187,7 +187,7 @@ static struct watch *find_watch(const struct point *point,
 				const struct watcher *watcher,
 				const char *token)
 {
-	list_for_each (l, &point->watches) {
+	list_for_each(l, &point->watches) {
 		struct watch *watch = container_of(l, struct watch, of_point);
 
 		if (watch->watcher == watcher &&
@@ -197,8 +197,8 @@ static struct watch *find_watch(const struct point *point,
 	return NULL;
 }
 
-static struct point *add_point(struct watches *ws, const char *path,
-			       size_t len, uint64_t hash)
+static struct point *add_point(struct watches *ws, const char *path, size_t len,
+			       uint64_t hash)
 {
 	struct point *point = malloc(sizeof(*point) + len + 1);
 
@@ -259,7 +259,7 @@ int watch_add(struct watches *ws, struct watcher *watcher, const char *path,
 
 static void drop_watch(struct watches *ws, struct watch *watch)
 {
-	list_for_each_safe (l, tmp, &watch->events)
+	list_for_each_safe(l, tmp, &watch->events)
 		event_drop(ws, container_of(l, struct event, of_watch));
 	list_del(&watch->of_point);
 	list_del(&watch->of_watcher);
@@ -283,7 +283,7 @@ int watch_del(struct watches *ws, struct watcher *watcher, const char *path,
 
 void watch_del_all(struct watches *ws, struct watcher *watcher)
 {
-	list_for_each_safe (l, tmp, &watcher->watches)
+	list_for_each_safe(l, tmp, &watcher->watches)
 		drop_watch(ws, container_of(l, struct watch, of_watcher));
 }
 
@@ -315,7 +315,7 @@ void watch_fire(struct watches *ws, const struct change *change)
 		point = find_point(ws, change->path, w.len, w.hash);
 		if (!point)
 			continue;
-		list_for_each (l, &point->watches) {
+		list_for_each(l, &point->watches) {
 			struct watch *watch =
 				container_of(l, struct watch, of_point);
 
@@ -336,7 +336,7 @@ void watch_fire_special(struct watches *ws, enum xsd_special special,
 
 	if (!point)
 		return;
-	list_for_each (l, &point->watches) {
+	list_for_each(l, &point->watches) {
 		struct watch *watch = container_of(l, struct watch, of_point);
 
 		if (perms_of(perms, watch->watcher->domain) & PERM_READ)

@@ -48,7 +48,7 @@ void xsd_close(struct xsd *xsd)
 {
 	if (!xsd)
 		return;
-	list_for_each (l, &xsd->store.domains.all)
+	list_for_each(l, &xsd->store.domains.all)
 		drop_conns(xsd, container_of(l, struct xsd_domain, link));
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++)
 		perms_put(xsd->special_perms[i]);
@@ -74,7 +74,8 @@ void xsd_changed(void *arg, const struct change *change)
 	watch_fire(&xsd->watches, change);
 }
 
-/* ---- a domain appears ------------------------------------------------------ */
+/* ---- a domain appears ------------------------------------------------------
+ */
 
 /* A node of a new domain: perms "nX" or "nX,rY", as docs/xenstore-paths.md. */
 static int add_node(const struct access *ax, const char *path,
@@ -165,7 +166,8 @@ int xsd_domain_create(struct xsd *xsd, uint32_t domid, const char *name)
 	return 0;
 }
 
-/* ---- a domain is gone ------------------------------------------------------ */
+/* ---- a domain is gone ------------------------------------------------------
+ */
 
 static void remove_leaf(struct xsd *xsd, struct store_node *node, bool exact)
 {
@@ -220,8 +222,7 @@ static void remove_path(struct xsd *xsd, const char *prefix, uint32_t domid)
 
 int xsd_domain_destroy(struct xsd *xsd, uint32_t domid)
 {
-	struct xsd_domain *domain =
-		xsd_domain_find(&xsd->store.domains, domid);
+	struct xsd_domain *domain = xsd_domain_find(&xsd->store.domains, domid);
 
 	if (domid == 0)
 		return -EINVAL;
