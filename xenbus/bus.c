@@ -111,7 +111,10 @@ fail:
 	return err;
 }
 
-/* A directory may be there: take it if the toolstack wants it served. */
+/*
+ * A directory may be there: take it, unless it is one that was detached and
+ * closed. One whose detach a dead predecessor began is taken, to end it.
+ */
 static void consider(struct xenbus_bus *bus, uint32_t frontend_id,
 		     uint32_t handle)
 {
@@ -123,10 +126,11 @@ static void consider(struct xenbus_bus *bus, uint32_t frontend_id,
 	    str_printf(dir, sizeof(dir), "%s/%u/%u", bus->base, frontend_id,
 		       handle) < 0)
 		return;
-	if (xs_read_u32(bus->xs, XS_NO_TXN, dir, "online", 1, &online) ||
-	    !online ||
+	if (xs_read_u32_default(bus->xs, XS_NO_TXN, dir, "online", 1, 0,
+				&online) ||
 	    xs_read_u32(bus->xs, XS_NO_TXN, dir, "state", XENBUS_NR_STATES - 1,
-			&state))
+			&state) ||
+	    (!online && state == XenbusStateClosed))
 		return;
 	err = make(bus, frontend_id, handle);
 	if (err)
