@@ -107,6 +107,7 @@ struct grant_map {
 	uint32_t nr_pages;
 	domid_t domid;
 	bool writable;
+	bool scattered; /* the platform's, as priv */
 	void *priv;
 };
 

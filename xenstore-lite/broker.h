@@ -13,6 +13,8 @@
 #ifndef XENSTORE_LITE_BROKER_H
 #define XENSTORE_LITE_BROKER_H
 
+#include <sys/types.h>
+
 #include "abi/grant.h"
 #include "util/annotate.h"
 #include "util/loop.h"
@@ -21,20 +23,26 @@ struct broker;
 
 struct broker_ops {
 	/*
-	 * A domain exists: dir is its directory (RUN/N), made and owned by uid.
-	 * The store opens dir/xenstore and makes the domain's nodes. -errno
-	 * undoes the creation.
+	 * A domain exists: dir is its directory (RUN/N). The store opens
+	 * dir/xenstore and makes the domain's nodes. The directory becomes
+	 * uid's only after this returns, so that nobody can replace a path
+	 * while it is being given away. -errno undoes the creation.
 	 */
 	int (*created)(void *arg, domid_t domid, const char *name,
 		       const char *dir, uid_t uid);
 	/*
-	 * The domain is no more; its directory goes after this returns. The
+	 * The domain is no more; its directory goes after this returns, with
+	 * all that is in it. The
 	 * store drops its connections, nodes and rights, fires @releaseDomain.
 	 */
 	void (*destroyed)(void *arg, domid_t domid);
 };
 
-/* Opens with no domain. run_dir exists and is locked by the caller. */
+/*
+ * Opens with no domain. run_dir exists and is locked by the caller; what a dead
+ * daemon left in it goes. Raises the process's limit of open files as far as it
+ * may: every shared region and channel of every domain costs some.
+ */
 int broker_open(struct loop *loop, const char *run_dir,
 		const struct broker_ops *ops, void *arg,
 		struct broker **ret) PV_MUST_CHECK;
