@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* serve.c - the store's sockets. See serve.h. */
+#include "xenstore-lite/serve.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "util/clock.h"
+#include "util/fdmsg.h"
+#include "util/list.h"
+#include "util/log.h"
+#include "util/num.h"
+#include "xenstore-lite/conn.h"
+
+/* New clients of one domain in one round of the loop. */
+#define ACCEPT_BATCH 16
+
+/* How long not to accept when the process has no descriptor left. */
+#define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
+
+struct server {
+	struct loop *loop;
+	struct xsd *xsd;
+	struct list listeners;
+	struct list unsent; /* clients that may have output */
+	struct loop_prepare *flush;
+	struct loop_timer *resume;
+	struct log_limit limit;
+};
+
+struct listener {
+	struct list link;
+	struct server *server;
+	struct loop_fd *src;
+	int fd;
+	domid_t domid;
+	uid_t uid;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+struct client {
+	struct list unsent;
+	struct server *server;
+	struct xsd_conn *conn;
+	struct loop_fd *src;
+	int fd;
+	uint32_t events;
+};
+
+/* ---- clients ---------------------------------------------------------------
+ */
+
+static void client_close(struct client *client)
+{
+	list_del(&client->unsent);
+	loop_fd_remove(client->src);
+	xsd_conn_close(client->conn);
+	close(client->fd);
+	free(client);
+}
+
+/* xsd_ops */
+static void client_has_output(void *arg)
+{
+	struct client *client = arg;
+
+	if (list_empty(&client->unsent))
+		list_add_tail(&client->server->unsent, &client->unsent);
+}
+
+static void client_dropped(void *arg)
+{
+	client_close(arg);
+}
+
+static void set_events(struct client *client, bool unsent)
+{
+	uint32_t events = unsent ? EPOLLOUT : 0;
+
+	if (xsd_conn_wants_input(client->conn))
+		events |= EPOLLIN;
+	if (events == client->events)
+		return;
+	client->events = events;
+	loop_fd_set_events(client->src, events);
+}
+
+/* Send what there is, as far as the socket takes it. May close the client. */
+static void client_flush(struct client *client)
+{
+	const void *data;
+	size_t len;
+	bool full = false;
+
+	while (!full && (len = xsd_conn_output(client->conn, &data)) > 0) {
+		ssize_t n = send(client->fd, data, len,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		full = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+		if (!full &&
+		    (n < 0 || xsd_conn_sent(client->conn, (size_t)n) < 0)) {
+			client_close(client);
+			return;
+		}
+	}
+	set_events(client, full);
+}
+
+static void client_ready(void *arg, uint32_t events)
+{
+	static char buf[XSD_FEED_MAX_BYTES];
+	struct client *client = arg;
+	ssize_t n = -1;
+
+	if (xsd_conn_wants_input(client->conn)) {
+		n = recv(client->fd, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN &&
+			       errno != EWOULDBLOCK && errno != EINTR)) {
+			client_close(client);
+			return;
+		}
+	}
+	if (n > 0 && xsd_conn_feed(client->conn, buf, (size_t)n) < 0) {
+		client_close(client);
+		return;
+	}
+	/* Nobody will ever read what it has not read. */
+	if (n < 0 && (events & (EPOLLHUP | EPOLLERR))) {
+		client_close(client);
+		return;
+	}
+	client_has_output(client);
+}
+
+static bool flush_all(void *arg)
+{
+	struct server *server = arg;
+
+	while (!list_empty(&server->unsent)) {
+		struct client *client = container_of(server->unsent.next,
+						     struct client, unsent);
+
+		list_del(&client->unsent);
+		client_flush(client);
+	}
+	return false;
+}
+
+/* ---- listening --------------------------------------------------------------
+ */
+
+static int client_open(struct listener *listener, int fd)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	int err;
+
+	if (!client)
+		return -ENOMEM;
+	list_init(&client->unsent);
+	client->server = listener->server;
+	client->fd = fd;
+	client->events = EPOLLIN;
+	err = xsd_conn_open(listener->server->xsd, listener->domid, client,
+			    &client->conn);
+	if (err)
+		goto fail;
+	err = loop_fd_add(listener->server->loop, fd, client->events,
+			  client_ready, client, &client->src);
+	if (err)
+		goto fail_conn;
+	return 0;
+
+fail_conn:
+	xsd_conn_close(client->conn);
+fail:
+	free(client);
+	return err;
+}
+
+static bool is_allowed(const struct listener *listener, int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return false;
+	return cred.uid == listener->uid || cred.uid == 0;
+}
+
+static void admit(struct listener *listener, int fd)
+{
+	struct server *server = listener->server;
+	int err =
+		is_allowed(listener, fd) ? client_open(listener, fd) : -EACCES;
+
+	if (!err)
+		return;
+	log_limited(&server->limit, LOG_WARN, "store d%u: client refused: %s",
+		    listener->domid, strerror(-err));
+	close(fd);
+}
+
+static void listener_ready(void *arg, uint32_t events)
+{
+	struct listener *listener = arg;
+	struct server *server = listener->server;
+
+	(void)events;
+	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(listener->fd, NULL, NULL,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			admit(listener, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+		    errno == ENOBUFS) {
+			log_limited(&server->limit, LOG_WARN,
+				    "store d%u: cannot accept: %s",
+				    listener->domid, strerror(errno));
+			loop_fd_set_events(listener->src, 0);
+			loop_timer_arm(server->resume,
+				       clock_now_ns() + ACCEPT_PAUSE_NS);
+		}
+		break;
+	}
+}
+
+static void resume_accepting(void *arg)
+{
+	struct server *server = arg;
+
+	list_for_each(l, &server->listeners)
+		loop_fd_set_events(container_of(l, struct listener, link)->src,
+				   EPOLLIN);
+}
+
+static int listener_open(struct server *server, domid_t domid, const char *dir,
+			 uid_t uid)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+	int err;
+
+	if (!listener)
+		return -ENOMEM;
+	listener->server = server;
+	listener->domid = domid;
+	listener->uid = uid;
+	err = str_printf(listener->path, sizeof(listener->path), "%s/xenstore",
+			 dir);
+	if (err < 0)
+		goto fail;
+	err = listener->fd = unix_listen(listener->path, SOCK_STREAM, uid);
+	if (err < 0)
+		goto fail;
+	err = loop_fd_add(server->loop, listener->fd, EPOLLIN, listener_ready,
+			  listener, &listener->src);
+	if (err)
+		goto fail_fd;
+	list_add_tail(&server->listeners, &listener->link);
+	return 0;
+
+fail_fd:
+	close(listener->fd);
+	unlink(listener->path);
+fail:
+	free(listener);
+	return err;
+}
+
+static void listener_close(struct listener *listener)
+{
+	list_del(&listener->link);
+	loop_fd_remove(listener->src);
+	close(listener->fd);
+	unlink(listener->path);
+	free(listener);
+}
+
+/* ---- domains
+ * ----------------------------------------------------------------- */
+
+int server_add_domain(struct server *server, domid_t domid, const char *name,
+		      const char *dir, uid_t uid)
+{
+	int err = xsd_domain_create(server->xsd, domid, name);
+
+	if (err)
+		return err;
+	err = listener_open(server, domid, dir, uid);
+	if (err)
+		xsd_domain_destroy(server->xsd, domid);
+	return err;
+}
+
+void server_remove_domain(struct server *server, domid_t domid)
+{
+	list_for_each_safe(l, tmp, &server->listeners) {
+		struct listener *listener =
+			container_of(l, struct listener, link);
+
+		if (listener->domid == domid)
+			listener_close(listener);
+	}
+	/* Domain 0's part of the store goes with the store; another's may be
+	 * gone already, when the toolstack has released it. */
+	xsd_domain_destroy(server->xsd, domid);
+}
+
+int server_open(struct loop *loop, struct server **ret)
+{
+	static const struct xsd_ops ops = {
+		.output = client_has_output,
+		.dropped = client_dropped,
+	};
+	struct server *server = calloc(1, sizeof(*server));
+	uint64_t secret;
+	int err;
+
+	if (!server)
+		return -ENOMEM;
+	server->loop = loop;
+	list_init(&server->listeners);
+	list_init(&server->unsent);
+	if (getrandom(&secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
+		err = -errno;
+		goto fail;
+	}
+	err = xsd_open(secret, &ops, &server->xsd);
+	if (err)
+		goto fail;
+	err = loop_prepare_add(loop, flush_all, server, &server->flush);
+	if (err)
+		goto fail_xsd;
+	err = loop_timer_add(loop, resume_accepting, server, &server->resume);
+	if (err)
+		goto fail_prepare;
+	*ret = server;
+	return 0;
+
+fail_prepare:
+	loop_prepare_remove(server->flush);
+fail_xsd:
+	xsd_close(server->xsd);
+fail:
+	free(server);
+	return err;
+}
+
+void server_close(struct server *server)
+{
+	if (!server)
+		return;
+	list_for_each_safe(l, tmp, &server->listeners)
+		listener_close(container_of(l, struct listener, link));
+	xsd_close(server->xsd);
+	loop_timer_remove(server->resume);
+	loop_prepare_remove(server->flush);
+	free(server);
+}
