@@ -170,14 +170,13 @@ static void compare_print(const struct bench_case *ours,
 			  struct bench_stats a, struct bench_stats b,
 			  struct bench_stats ratio, struct bench_stats line)
 {
-	printf("%-24s %10.4g %s  (%.4g..%.4g)  peer %s %.4g (%.4g..%.4g)  "
-	       "ratio %.3f\n",
+	printf("%-24s %10.4g %s  (%.4g..%.4g)  peer %s %.4g  ratio %.3f\n",
 	       ours->name, a.median, unit, a.min, a.max, peer->name, b.median,
-	       b.min, b.max, ratio.median);
-	printf("%-24s ratio pair by pair %.3f..%.3f, spread %.0f%%, "
-	       "cache line %.0f ns (%.0f..%.0f)\n",
+	       ratio.median);
+	printf("%-24s ratio pair by pair %.3f..%.3f, spread %.0f%%, peer "
+	       "(%.4g..%.4g), cache line %.0f ns (%.0f..%.0f)\n",
 	       "", ratio.min, ratio.max, 100 * (a.max - a.min) / a.median,
-	       line.median, line.min, line.max);
+	       b.min, b.max, line.median, line.min, line.max);
 	fflush(stdout);
 }
 

@@ -8,8 +8,8 @@
  *
  *	ring-32  12.3 Mreq/s  (11.9..12.6)  peer bare-spsc 20.1  ratio 0.61
  *
- * then the ratio's own spread and the cache-line round trip between the two
- * cores, sampled beside every run: a spread there is the machine's, not ours.
+ * then the spreads of ratio and peer, and the cache-line round trip between the
+ * two cores, sampled beside every run: a spread there is the machine's.
  *
  * Thread: main. Logs: prints results on standard output.
  */

@@ -20,7 +20,7 @@
 #include "ring/ring.h"
 #include "util/clock.h"
 
-#define RUNS	  9u
+#define RUNS	  15u
 #define DEPTH_MAX 128u
 
 struct job {
@@ -234,14 +234,14 @@ static int compare(const char *name, const char *unit, struct job *job)
 int main(void)
 {
 	struct job depth_32 = {
-		.depth = 32, .batch = 16, .total = 1000000, .pages = 1
+		.depth = 32, .batch = 16, .total = 400000, .pages = 1
 	};
 	struct job depth_128 = {
-		.depth = 128, .batch = 32, .total = 1000000, .pages = 4
+		.depth = 128, .batch = 32, .total = 400000, .pages = 4
 	};
 	struct job depth_1 = { .depth = 1,
 			       .batch = 1,
-			       .total = 300000,
+			       .total = 100000,
 			       .round_trip = true,
 			       .pages = 1 };
 

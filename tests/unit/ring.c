@@ -235,7 +235,15 @@ static void a_broken_ring_stays_broken(void)
 	UNIT_CHECK(ring_back_pending(&back) == -EPROTO);
 	UNIT_CHECK(ring_back_arm(&back) == -EPROTO);
 	UNIT_CHECK(header->req_event == 1);
+
+	fresh(PAGE, SLOT);
+	put(1);
+	(void)!ring_front_push(&front);
+	serve(1, 1);
+	header->req_prod = 0;
+	UNIT_CHECK(ring_back_pending(&back) == -EPROTO);
 	UNIT_CHECK(!ring_back_push(&back));
+	UNIT_CHECK(header->rsp_prod == 0);
 
 	fresh(PAGE, SLOT);
 	header->rsp_prod = 1;
@@ -439,6 +447,10 @@ static void a_successor_shows_what_its_predecessor_put_and_did_not_show(void)
 	UNIT_CHECK(ring_front_arm(&front) == 0);
 	UNIT_CHECK(ring_back_push(&back));
 	UNIT_CHECK(ring_front_pending(&front) == 4);
+	UNIT_CHECK(!ring_back_push(&back));
+
+	header->rsp_event = 5; /* asks for more than there is to show again */
+	UNIT_REQUIRE(attach(4, 4) == 0);
 	UNIT_CHECK(!ring_back_push(&back));
 }
 
