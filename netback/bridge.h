@@ -26,8 +26,8 @@ struct bridge {
  * nr_fds descriptors over in any case.
  */
 int bridge_get(struct list *bridges, struct worker *worker,
-	       const struct vif_target *target, const int *fds,
-	       unsigned nr_fds, struct bridge **ret) PV_MUST_CHECK;
+	       const struct vif_target *target, const int *fds, unsigned nr_fds,
+	       struct bridge **ret) PV_MUST_CHECK;
 void bridge_put(struct bridge *bridge); /* NULL is fine */
 
 #endif /* NETBACK_BRIDGE_H */

@@ -21,10 +21,10 @@
 #include "util/annotate.h"
 #include "util/packet.h"
 
-#define TX_SLOT_BYTES  sizeof(struct netif_tx_request)
-#define TX_REQS_MAX    XEN_NETIF_NR_SLOTS_MIN
-#define TX_EXTRAS_MAX  (XEN_NETIF_EXTRA_TYPE_MAX - 1) /* each type once */
-#define TX_CHAIN_MAX   (TX_REQS_MAX + TX_EXTRAS_MAX)
+#define TX_SLOT_BYTES sizeof(struct netif_tx_request)
+#define TX_REQS_MAX   XEN_NETIF_NR_SLOTS_MIN
+#define TX_EXTRAS_MAX (XEN_NETIF_EXTRA_TYPE_MAX - 1) /* each type once */
+#define TX_CHAIN_MAX  (TX_REQS_MAX + TX_EXTRAS_MAX)
 
 /* The slots of one packet as they came. Zero-initialise. */
 struct tx_chain {

@@ -269,9 +269,9 @@ static void rx_stage_extra(struct queue *q, const struct packet_meta *meta)
 	struct netif_extra_info extra = { .type = XEN_NETIF_EXTRA_TYPE_GSO };
 
 	extra.u.gso.size = meta->gso_size;
-	extra.u.gso.type = meta->gso == PACKET_GSO_TCPV4 ?
-				   XEN_NETIF_GSO_TYPE_TCPV4 :
-				   XEN_NETIF_GSO_TYPE_TCPV6;
+	extra.u.gso.type = meta->gso == PACKET_GSO_TCPV4
+				   ? XEN_NETIF_GSO_TYPE_TCPV4
+				   : XEN_NETIF_GSO_TYPE_TCPV6;
 	half_stage(&q->rx, &extra);
 }
 
@@ -320,8 +320,8 @@ static void rx_stage_errors(struct queue *q, uint32_t nr)
 
 static int rx_put(struct queue *q, const struct frame *frame)
 {
-	uint32_t nr_pages = (frame->size_bytes + PV_PAGE_SIZE - 1) /
-			    PV_PAGE_SIZE;
+	uint32_t nr_pages =
+		(frame->size_bytes + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
 	uint32_t nr_extras = frame->meta.gso != PACKET_GSO_NONE;
 	int err;
 
@@ -332,8 +332,7 @@ static int rx_put(struct queue *q, const struct frame *frame)
 	if (half_unanswered(&q->rx) < nr_pages + nr_extras) {
 		err = rx_fill(q);
 		if (err < 0) {
-			queue_fail(q, err,
-				   "impossible receive producer index");
+			queue_fail(q, err, "impossible receive producer index");
 			return err;
 		}
 		if (half_unanswered(&q->rx) < nr_pages + nr_extras) {
@@ -469,7 +468,7 @@ fail:
 
 void queue_close(struct queue *q, bool keep)
 {
-	void (*end)(struct evtchn *ev) = keep ? evtchn_abandon : evtchn_close;
+	void (*end)(struct evtchn * ev) = keep ? evtchn_abandon : evtchn_close;
 
 	if (!q)
 		return;

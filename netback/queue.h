@@ -30,7 +30,7 @@ struct queue_stats {
 	uint64_t tx_frames, tx_bytes;
 	uint64_t tx_errors; /* answered with an error */
 	uint64_t rx_frames, rx_bytes;
-	uint64_t rx_full; /* dropped: no buffers posted */
+	uint64_t rx_full;   /* dropped: no buffers posted */
 	uint64_t rx_unable; /* dropped: more than the frontend can take */
 	uint64_t rx_errors; /* dropped: a buffer that cannot be mapped */
 };

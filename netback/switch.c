@@ -21,7 +21,7 @@ struct entry {
 
 struct vswitch {
 	struct list ports;
-	struct list dirty; /* ports to flush */
+	struct list dirty;	/* ports to flush */
 	struct list pins[SETS]; /* ports by their pinned address */
 	uint64_t key;
 	struct switch_stats stats;

@@ -49,7 +49,8 @@ struct switch_port {
 
 struct switch_stats {
 	uint64_t nr_unicast, nr_flooded;
-	uint64_t nr_dropped; /* a source or destination that no frame may have */
+	uint64_t
+		nr_dropped; /* a source or destination that no frame may have */
 };
 
 int switch_open(struct vswitch **ret) PV_MUST_CHECK;

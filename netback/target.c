@@ -24,36 +24,6 @@ struct target_uplink {
 _Static_assert(sizeof(struct vif_target) <= MONITOR_INFO_MAX, "info");
 _Static_assert(NIC_FDS_MAX <= MONITOR_FDS_MAX, "descriptors");
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-int mac_parse(const char *text, uint8_t ret[6])
-{
-	uint8_t mac[6];
-
-	if (strlen(text) != 17)
-		return -EINVAL;
-	for (int i = 0; i < 6; i++) {
-		int hi = hex_digit(text[i * 3]), lo = hex_digit(text[i * 3 + 1]);
-
-		if (hi < 0 || lo < 0 || (i < 5 && text[i * 3 + 2] != ':'))
-			return -EINVAL;
-		mac[i] = (uint8_t)(hi << 4 | lo);
-	}
-	if (mac[0] & 1 || !memcmp(mac, (uint8_t[6]){ 0 }, 6))
-		return -EINVAL;
-	memcpy(ret, mac, 6);
-	return 0;
-}
-
 /* Letters that the kernel takes in an interface's name, as xl uses them. */
 static bool bridge_name_ok(const char *name)
 {
@@ -81,8 +51,8 @@ int vif_target_check(const void *info, uint32_t info_bytes,
 	return 0;
 }
 
-void target_set_init(struct target_set *set, const char *run_dir,
-		     domid_t domid, const struct nic_ops *nic)
+void target_set_init(struct target_set *set, const char *run_dir, domid_t domid,
+		     const struct nic_ops *nic)
 {
 	set->run_dir = run_dir;
 	set->domid = domid;
@@ -155,7 +125,7 @@ static int read_target(const struct target_set *set, struct xs *xs,
 		return explain(-EINVAL, why, "the vif's bridge name");
 	err = xs_read_str(xs, XS_NO_TXN, dir, "mac", mac, sizeof(mac));
 	if (!err)
-		err = mac_parse(mac, t.mac);
+		err = packet_parse_mac(mac, t.mac);
 	if (err)
 		return explain(err, why, "reading the vif's mac");
 	*ret = t;

@@ -37,14 +37,11 @@ struct target_set {
 	struct list uplinks;
 };
 
-void target_set_init(struct target_set *set, const char *run_dir,
-		     domid_t domid, const struct nic_ops *nic);
+void target_set_init(struct target_set *set, const char *run_dir, domid_t domid,
+		     const struct nic_ops *nic);
 void target_set_fini(struct target_set *set);
 
 /* For monitor_run; arg is the target_set. */
 extern const struct monitor_ops target_monitor_ops;
-
-/* "aa:bb:cc:dd:ee:ff", a unicast address. -EINVAL otherwise. */
-int mac_parse(const char *text, uint8_t ret[6]) PV_MUST_CHECK;
 
 #endif /* NETBACK_TARGET_H */

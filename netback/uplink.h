@@ -14,7 +14,7 @@
 
 struct uplink_stats {
 	uint64_t sent, received;
-	uint64_t full;	/* dropped: the interface had no room */
+	uint64_t full;	 /* dropped: the interface had no room */
 	uint64_t errors; /* dropped: refused, or not to be understood */
 };
 

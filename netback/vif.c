@@ -55,8 +55,8 @@ void vif_run_faults(struct netback *nb)
 	list_for_each_safe(l, next, &nb->vifs) {
 		struct vif *v = container_of(l, struct vif, link);
 		/* pairs with on_fault() */
-		int err = __atomic_exchange_n(&v->fault_err, 0,
-					      __ATOMIC_ACQUIRE);
+		int err =
+			__atomic_exchange_n(&v->fault_err, 0, __ATOMIC_ACQUIRE);
 
 		if (err == -EPIPE)
 			xenbus_otherend_lost(v->dev);
@@ -132,16 +132,15 @@ static void vif_log_stats(const struct vif *v)
 {
 	struct queue_stats s = queue_stats(v->queue);
 
-	log_info("%s: from the guest %llu frames, %llu bytes, %llu bad; to the "
-		 "guest %llu frames, %llu bytes; dropped: %llu no buffer, "
-		 "%llu not receivable, %llu bad buffer",
-		 v->dev->name, (unsigned long long)s.tx_frames,
-		 (unsigned long long)s.tx_bytes,
-		 (unsigned long long)s.tx_errors,
-		 (unsigned long long)s.rx_frames,
-		 (unsigned long long)s.rx_bytes, (unsigned long long)s.rx_full,
-		 (unsigned long long)s.rx_unable,
-		 (unsigned long long)s.rx_errors);
+	log_info(
+		"%s: from the guest %llu frames, %llu bytes, %llu bad; to the "
+		"guest %llu frames, %llu bytes; dropped: %llu no buffer, "
+		"%llu not receivable, %llu bad buffer",
+		v->dev->name, (unsigned long long)s.tx_frames,
+		(unsigned long long)s.tx_bytes, (unsigned long long)s.tx_errors,
+		(unsigned long long)s.rx_frames, (unsigned long long)s.rx_bytes,
+		(unsigned long long)s.rx_full, (unsigned long long)s.rx_unable,
+		(unsigned long long)s.rx_errors);
 }
 
 /* keep: channels and record stay for a successor. Idempotent. */
@@ -185,8 +184,8 @@ static int vif_announce(struct xenbus_device *dev)
 		return err;
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
-		err = xs_printf(dev->xs, XS_NO_TXN, dev->node,
-				features[i].name, "%u", features[i].value);
+		err = xs_printf(dev->xs, XS_NO_TXN, dev->node, features[i].name,
+				"%u", features[i].value);
 		if (err) {
 			xenbus_fatal(dev, err, "writing %s", features[i].name);
 			return err;

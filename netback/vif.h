@@ -24,7 +24,7 @@ struct netback {
 	struct monitor_client *monitor;
 	struct worker *worker;	   /* the data thread */
 	struct list vifs, bridges; /* empty at first */
-	int fault_fd; /* an eventfd: readable when vif_run_faults has work */
+	int fault_fd;  /* an eventfd: readable when vif_run_faults has work */
 	bool stopping; /* the process ends: leave everything to a successor */
 };
 

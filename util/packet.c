@@ -271,3 +271,34 @@ int packet_from_vnet(const struct virtio_net_hdr *hdr, struct packet_meta *ret)
 	*ret = meta;
 	return 0;
 }
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int packet_parse_mac(const char *text, uint8_t ret[6])
+{
+	uint8_t mac[6];
+
+	if (strlen(text) != 17)
+		return -EINVAL;
+	for (int i = 0; i < 6; i++) {
+		int hi = hex_digit(text[i * 3]),
+		    lo = hex_digit(text[i * 3 + 1]);
+
+		if (hi < 0 || lo < 0 || (i < 5 && text[i * 3 + 2] != ':'))
+			return -EINVAL;
+		mac[i] = (uint8_t)(hi << 4 | lo);
+	}
+	if (mac[0] & 1 || !memcmp(mac, (uint8_t[6]){ 0 }, 6))
+		return -EINVAL;
+	memcpy(ret, mac, 6);
+	return 0;
+}

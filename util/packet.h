@@ -25,7 +25,11 @@
 /* All headers of every packet that we take lie within so many bytes. */
 #define PACKET_HEAD_MAX 256u
 
-enum packet_gso { PACKET_GSO_NONE, PACKET_GSO_TCPV4, PACKET_GSO_TCPV6 };
+enum packet_gso {
+	PACKET_GSO_NONE,
+	PACKET_GSO_TCPV4,
+	PACKET_GSO_TCPV6
+};
 
 /* What a frame asks of its receiver, in netif's and virtio's common terms. */
 struct packet_meta {
@@ -38,8 +42,8 @@ struct packet_meta {
 /* Offsets from the frame's first byte. */
 struct packet_layout {
 	uint16_t l3, l4;
-	uint16_t payload; /* the first byte after the TCP or UDP header */
-	uint16_t csum;	  /* the checksum field */
+	uint16_t payload;  /* the first byte after the TCP or UDP header */
+	uint16_t csum;	   /* the checksum field */
 	uint32_t l4_bytes; /* header and payload, by the IP header */
 	bool ipv6, tcp;
 };
@@ -79,5 +83,9 @@ void packet_to_vnet(const struct packet_meta *meta,
 /* -EPROTONOSUPPORT: a kind of segmentation that netif cannot express. */
 int packet_from_vnet(const struct virtio_net_hdr *hdr,
 		     struct packet_meta *ret) PV_MUST_CHECK;
+
+/* "aa:bb:cc:dd:ee:ff", an address that a station may have. -EINVAL. */
+int packet_parse_mac(const char *text,
+		     uint8_t ret[PACKET_MAC_BYTES]) PV_MUST_CHECK;
 
 #endif /* UTIL_PACKET_H */

@@ -29,9 +29,9 @@ struct tap {
 static int explain(int err, char *why, size_t why_size, const char *what)
 {
 	if (str_printf(why, why_size, "%s: %s%s", what, strerror(-err),
-		       err == -EPERM || err == -EACCES ?
-			       "; it needs root or CAP_NET_ADMIN" :
-			       "") < 0 &&
+		       err == -EPERM || err == -EACCES
+			       ? "; it needs root or CAP_NET_ADMIN"
+			       : "") < 0 &&
 	    why_size)
 		why[0] = '\0';
 	return err;
