@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* attach.h - attaching devices, for the command line, run and the demo. */
+#ifndef PVSPLIT_ATTACH_H
+#define PVSPLIT_ATTACH_H
+
+#include "pvsplit/device.h"
+#include "pvsplit/spec.h"
+
+/*
+ * Check the image, make its path absolute, attach it to domid. backend: a
+ * domain's name or number, or NULL for the specification's, else "storage".
+ * ret may be NULL.
+ */
+int block_attach(struct pvsplit *ps, const char *command, domid_t domid,
+		 const struct disk_spec *spec, const char *backend, bool wait,
+		 struct device *ret) PV_MUST_CHECK;
+
+/* The same for an interface; default backend "network". Fills in mac, vif. */
+int network_attach(struct pvsplit *ps, const char *command, domid_t domid,
+		   struct vif_spec *spec, const char *backend, bool wait,
+		   struct device *ret) PV_MUST_CHECK;
+
+#endif /* PVSPLIT_ATTACH_H */

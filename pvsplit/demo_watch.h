@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * demo_watch.h - what the guest sees of its disk while the backend is killed:
+ * the longest wait for a completion, and whether the handshake was repeated.
+ */
+#ifndef PVSPLIT_DEMO_WATCH_H
+#define PVSPLIT_DEMO_WATCH_H
+
+#include "pvsplit/device.h"
+
+/* ---- completions of a block device
+ * ------------------------------------------- */
+
+struct disk_watch {
+	int fd; /* /sys/block/loopN/stat */
+	uint64_t nr_done, written_bytes;
+	unsigned in_flight;
+	uint64_t last_ns;    /* when something completed or nothing waited */
+	uint64_t longest_ns; /* longest time without, since _restart */
+};
+
+/* device: "/dev/loop3". Quiet. */
+int disk_watch_open(const char *device, struct disk_watch *ret) PV_MUST_CHECK;
+void disk_watch_close(struct disk_watch *w);
+/* Look once; accuracy is that of calling it often. */
+int disk_watch_look(struct disk_watch *w) PV_MUST_CHECK;
+void disk_watch_restart(struct disk_watch *w);
+
+/* ---- the handshake
+ * --------------------------------------------------------------- */
+
+#define HANDSHAKE_NODES 4u
+
+struct handshake {
+	struct pvsplit *ps;
+	struct device dev;
+	struct xs_watch *watches[HANDSHAKE_NODES];
+	char before[HANDSHAKE_NODES][16];
+	unsigned nr_events;
+};
+
+/* Remember state, ring-ref, event-channel, and watch them from now on. */
+int handshake_watch(struct pvsplit *ps, const struct device *dev,
+		    struct handshake *ret) PV_MUST_CHECK;
+/*
+ * End. 0: no node was written and all are as before. 1: not so; what gets
+ * words. -errno.
+ */
+int handshake_check(struct handshake *h, char *what, size_t size);
+
+#endif /* PVSPLIT_DEMO_WATCH_H */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jobs.h - every command's entry, its options and its help text; the table is
+ * in pvsplit.c. An entry returns the exit status (0 or, for run, the
+ * command's) or a negative value after complain.
+ */
+#ifndef PVSPLIT_JOBS_H
+#define PVSPLIT_JOBS_H
+
+#include "pvsplit/pvsplit.h"
+
+extern const struct cmd_option up_options[], domain_create_options[],
+	attach_options[], detach_options[], run_options[], demo_options[];
+extern const char up_help[], block_help[], network_help[], run_help[],
+	demo_help[];
+
+int up_run(struct pvsplit *ps, const struct args *args);
+int down_run(struct pvsplit *ps, const struct args *args);
+int status_run(struct pvsplit *ps, const struct args *args);
+int domain_create_run(struct pvsplit *ps, const struct args *args);
+int domain_destroy_run(struct pvsplit *ps, const struct args *args);
+int domain_list_run(struct pvsplit *ps, const struct args *args);
+int block_attach_run(struct pvsplit *ps, const struct args *args);
+int block_list_run(struct pvsplit *ps, const struct args *args);
+int block_detach_run(struct pvsplit *ps, const struct args *args);
+int network_attach_run(struct pvsplit *ps, const struct args *args);
+int network_list_run(struct pvsplit *ps, const struct args *args);
+int network_detach_run(struct pvsplit *ps, const struct args *args);
+int run_run(struct pvsplit *ps, const struct args *args);
+int demo_command_run(struct pvsplit *ps, const struct args *args);
+
+#endif /* PVSPLIT_JOBS_H */

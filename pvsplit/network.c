@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* network.c - network-attach, -list, -detach. See attach.h, device.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "pvsplit/attach.h"
+#include "pvsplit/domain.h"
+#include "pvsplit/jobs.h"
+#include "util/num.h"
+
+#define DEFAULT_BACKEND "network"
+#define ATTACH_TRIES	8
+
+const char network_help[] =
+	"SPEC is written as in xl-network-configuration(5): mac=ADDRESS (one\n"
+	"of 00:16:3e:... is made up), bridge=NAME (without it, guests reach\n"
+	"each other through the driver domain's switch), vif=INDEX (the next\n"
+	"free one), mtu=BYTES, backend=DOMAIN ('network').\n";
+
+/* An address of Xen's block, 00:16:3e. */
+static int make_mac(uint8_t mac[6])
+{
+	mac[0] = 0x00;
+	mac[1] = 0x16;
+	mac[2] = 0x3e;
+	if (getrandom(mac + 3, 3, 0) != 3)
+		return -EIO;
+	mac[3] &= 0x7f;
+	return 0;
+}
+
+static int free_index(struct pvsplit *ps, domid_t domid, uint32_t *ret)
+{
+	struct device dev;
+
+	for (uint32_t i = 0; i <= SPEC_VIF_MAX; i++) {
+		int err = device_find(ps, DEVICE_VIF, domid, i, &dev);
+
+		if (err == -ENOENT) {
+			*ret = i;
+			return 0;
+		}
+		if (err)
+			return err;
+	}
+	return -ENOSPC;
+}
+
+static int attach_one(struct pvsplit *ps, const char *command, domid_t domid,
+		      domid_t backend_id, const struct vif_spec *spec,
+		      bool wait, struct device *dev)
+{
+	char handle[12], mtu[12], mac[20];
+	const struct device_node front[] = {
+		{ "handle", handle }, { "mac", mac }, { "mtu", mtu }, { 0 }
+	};
+	const struct device_node back[] = { { "handle", handle },
+					    { "mac", mac },
+					    { "bridge", spec->bridge },
+					    { "type", "vif" },
+					    { 0 } };
+	const struct device_node libxl[] = { { "mac", mac },
+					     { "bridge", spec->bridge },
+					     { 0 } };
+	const struct device_nodes nodes = { front, back, libxl };
+
+	snprintf(handle, sizeof(handle), "%u", spec->handle);
+	snprintf(mtu, sizeof(mtu), "%u", spec->mtu);
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x",
+		 spec->mac[0], spec->mac[1], spec->mac[2], spec->mac[3],
+		 spec->mac[4], spec->mac[5]);
+	device_init(dev, DEVICE_VIF, domid, backend_id, spec->handle);
+	return device_attach(ps, command, dev, &nodes, wait);
+}
+
+int network_attach(struct pvsplit *ps, const char *command, domid_t domid,
+		   struct vif_spec *spec, const char *backend, bool wait,
+		   struct device *ret)
+{
+	bool automatic = spec->handle == SPEC_VIF_AUTO;
+	struct device dev;
+	domid_t backend_id;
+	int err;
+
+	if (!backend)
+		backend = *spec->backend ? spec->backend : DEFAULT_BACKEND;
+	err = domain_resolve(ps, command, backend, &backend_id);
+	if (err)
+		return err;
+	if (!spec->has_mac && make_mac(spec->mac))
+		return complain(-EIO,
+				"%s: no random numbers; give mac=", command);
+	spec->has_mac = true;
+	for (int i = 0; i < ATTACH_TRIES; i++) {
+		if (automatic) {
+			err = free_index(ps, domid, &spec->handle);
+			if (err)
+				return complain(err,
+						"%s: domain %u: no free vif "
+						"index: %s; give vif=",
+						command, domid, strerror(-err));
+		}
+		err = attach_one(ps, command, domid, backend_id, spec, wait,
+				 &dev);
+		if (err != -EEXIST || !automatic)
+			break;
+	}
+	if (err == -EEXIST)
+		return complain(err,
+				"%s: domain %u has a vif %u already; choose "
+				"another or detach it",
+				command, domid, spec->handle);
+	if (!err && ret)
+		*ret = dev;
+	return err;
+}
+
+int network_attach_run(struct pvsplit *ps, const struct args *args)
+{
+	struct vif_spec spec;
+	char why[SPEC_WHY_MAX];
+	domid_t domid;
+	int err;
+
+	if (spec_vif_parse(args->nr > 1 ? args->words[1] : "", false, &spec,
+			   why))
+		return complain(-EINVAL, "%s: %s", args->command, why);
+	err = pvsplit_connect(ps);
+	if (!err)
+		err = pvsplit_catch_signals(ps);
+	if (!err)
+		err = domain_resolve(ps, args->command, args->words[0], &domid);
+	if (!err)
+		err = network_attach(ps, args->command, domid, &spec,
+				     args_get(args, "backend"),
+				     !args_get(args, "no-wait"), NULL);
+	if (err)
+		return err;
+	return output_result(ps,
+			     json_pack("{s:i, s:i}", "domid", (int)domid, "vif",
+				       (int)spec.handle),
+			     "domain %u: vif %u", domid, spec.handle);
+}
+
+static int add_to_list(struct pvsplit *ps, const struct device *dev, void *arg)
+{
+	json_t *list = arg, *object = device_json(ps, dev);
+
+	if (!object)
+		return -ENOMEM;
+	device_json_add(ps, object, dev, "mac", "mac");
+	device_json_add(ps, object, dev, "bridge", "bridge");
+	return json_array_append_new(list, object) ? -ENOMEM : 0;
+}
+
+int network_list_run(struct pvsplit *ps, const struct args *args)
+{
+	static const struct column columns[] = {
+		{ "domain", "DOMAIN" },	      { "handle", "VIF" },
+		{ "backend", "BACKEND" },     { "frontend-state", "FRONTEND" },
+		{ "backend-state", "STATE" }, { "mac", "MAC" },
+		{ "bridge", "BRIDGE" },	      { 0 },
+	};
+
+	return device_list_run(ps, args, DEVICE_VIF, add_to_list, columns);
+}
+
+int network_detach_run(struct pvsplit *ps, const struct args *args)
+{
+	uint32_t handle;
+
+	if (num_parse_u32(args->words[1], SPEC_VIF_MAX, &handle))
+		return complain(-EINVAL,
+				"%s: '%s' is not a vif's number; 'pvsplit "
+				"network-list' shows them",
+				args->command, args->words[1]);
+	return device_detach_run(ps, args, DEVICE_VIF, handle);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pvsplit.c - the command that people use: the toolstack of a run directory.
+ *
+ * One visible table of commands; the jobs are in domain.c, block.c, network.c,
+ * up.c, run.c and demo.c. This file parses the command line and ends the
+ * process: 0, 1 for a failure, 2 for a wrong command line, and for `run` the
+ * status of the command that ran.
+ */
+#include "pvsplit/pvsplit.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pvsplit/jobs.h"
+#include "util/log.h"
+#include "util/num.h"
+
+const struct command commands[] = {
+	{ "up", "[--storage N] [--network]",
+	  "start the store and the driver domains in the background", up_help,
+	  "pvsplit up\npvsplit up --storage 2 --network", up_options, 0, 0,
+	  false, up_run },
+	{ "down", "", "end everything that up started", NULL, "pvsplit down",
+	  NULL, 0, 0, false, down_run },
+	{ "status", "", "what of it runs", NULL, "pvsplit status --json", NULL,
+	  0, 0, false, status_run },
+	{ "domain-create", "NAME [--uid UID]", "create a domain", NULL,
+	  "pvsplit domain-create web", domain_create_options, 1, 1, false,
+	  domain_create_run },
+	{ "domain-destroy", "DOMAIN", "detach a domain's devices and end it",
+	  NULL, "pvsplit domain-destroy web", NULL, 1, 1, false,
+	  domain_destroy_run },
+	{ "domain-list", "", "list the domains", NULL,
+	  "pvsplit domain-list --json", NULL, 0, 0, false, domain_list_run },
+	{ "block-attach", "DOMAIN SPEC [--backend DOMAIN] [--no-wait]",
+	  "give a domain a disk", block_help,
+	  "pvsplit block-attach web format=raw,vdev=xvda,access=rw,"
+	  "target=/srv/web.img\n"
+	  "pvsplit block-attach web /srv/web.img,raw,xvda,rw",
+	  attach_options, 2, 2, false, block_attach_run },
+	{ "block-list", "[DOMAIN]", "list disks", NULL,
+	  "pvsplit block-list web", NULL, 0, 1, false, block_list_run },
+	{ "block-detach", "DOMAIN VDEV [--force]", "take a disk away", NULL,
+	  "pvsplit block-detach web xvda", detach_options, 2, 2, false,
+	  block_detach_run },
+	{ "network-attach", "DOMAIN [SPEC] [--backend DOMAIN] [--no-wait]",
+	  "give a domain a network interface", network_help,
+	  "pvsplit network-attach web mac=00:16:3e:01:02:03,bridge=br0",
+	  attach_options, 1, 2, false, network_attach_run },
+	{ "network-list", "[DOMAIN]", "list network interfaces", NULL,
+	  "pvsplit network-list", NULL, 0, 1, false, network_list_run },
+	{ "network-detach", "DOMAIN VIF [--force]",
+	  "take a network interface away", NULL, "pvsplit network-detach web 0",
+	  detach_options, 2, 2, false, network_detach_run },
+	{ "run", "[OPTION]... -- COMMAND [ARG]...",
+	  "run a command inside a guest", run_help,
+	  "pvsplit run --disk /srv/web.img,raw,xvda,rw,mount=/mnt "
+	  "--vif bridge=br0,ip=10.0.0.2/24 -- ls /mnt",
+	  run_options, 0, UINT32_MAX, true, run_run },
+	{ "demo", "[--keep-files]", "show a disk and a network at work",
+	  demo_help, "pvsplit demo", demo_options, 0, 0, false,
+	  demo_command_run },
+	{ 0 },
+};
+
+static const struct cmd_option global_options[] = {
+	{ "run-dir", "DIR", "the run directory (else $PVSPLIT_RUN)" },
+	{ "json", NULL, "results as JSON" },
+	{ "help", NULL, "this text" },
+	{ "version", NULL, "the version" },
+	{ 0 },
+};
+
+static const struct command *command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (!strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+static void print_options(const struct cmd_option *options)
+{
+	for (; options && options->name; options++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "--%s%s%s", options->name,
+			 options->value ? " " : "",
+			 options->value ? options->value : "");
+		printf("  %-20s %s\n", left, options->help);
+	}
+}
+
+static void print_help(void)
+{
+	printf("Usage: pvsplit [OPTION]... COMMAND [ARG]...\n\n"
+	       "Split paravirtual disks and networks: guests, driver domains, "
+	       "and what joins them.\n\nCommands:\n");
+	for (const struct command *c = commands; c->name; c++)
+		printf("  %-16s %s\n", c->name, c->summary);
+	printf("\nOptions:\n");
+	print_options(global_options);
+	printf("\n'pvsplit COMMAND --help' tells about one command.\n");
+}
+
+static void print_command_help(const struct command *c)
+{
+	const char *line = c->example;
+
+	printf("Usage: pvsplit %s%s%s\n\n%s.\n", c->name, *c->usage ? " " : "",
+	       c->usage, c->summary);
+	if (c->help)
+		printf("\n%s", c->help);
+	printf("\nOptions:\n");
+	print_options(c->options);
+	print_options(global_options);
+	printf("\nExample:\n");
+	while (line) {
+		const char *end = strchr(line, '\n');
+
+		printf("  %.*s\n", end ? (int)(end - line) : (int)strlen(line),
+		       line);
+		line = end ? end + 1 : NULL;
+	}
+}
+
+const char *args_get(const struct args *args, const char *name)
+{
+	for (unsigned i = args->nr_given; i-- > 0;)
+		if (!strcmp(args->given[i].option->name, name))
+			return args->given[i].value ? args->given[i].value : "";
+	return NULL;
+}
+
+#define LONG_OPTIONS_MAX 24u
+
+static unsigned long_options(const struct cmd_option *from, struct option *to,
+			     const struct cmd_option **which, unsigned nr)
+{
+	for (; from && from->name && nr < LONG_OPTIONS_MAX; from++, nr++) {
+		which[nr] = from;
+		to[nr] = (struct option){ .name = from->name,
+					  .has_arg = from->value != NULL };
+	}
+	return nr;
+}
+
+/*
+ * Take options from argv into args until the words begin (stop) or all are
+ * read. argv[0] is skipped.
+ */
+static int parse(const struct cmd_option *options, bool stop, int argc,
+		 char **argv, struct args *args)
+{
+	const struct cmd_option *which[LONG_OPTIONS_MAX];
+	struct option longs[LONG_OPTIONS_MAX + 1] = { 0 };
+	unsigned nr = long_options(options, longs, which, 0);
+	int c, idx;
+
+	long_options(global_options, longs, which, nr);
+	opterr = 0;
+	optind = 0; /* glibc: start anew */
+	while ((c = getopt_long(argc, argv, stop ? "+:" : ":", longs, &idx)) !=
+	       -1) {
+		const char *word = argv[optind - 1];
+
+		if (c == ':')
+			return complain_usage(args, "%s needs a value", word);
+		if (c == '?' && optopt)
+			return complain_usage(args, "unknown option -%c",
+					      optopt);
+		if (c == '?')
+			return complain_usage(args, "unknown option %s", word);
+		if (args->nr_given == ARGS_OPTIONS_MAX)
+			return complain_usage(args, "too many options");
+		args->given[args->nr_given].option = which[idx];
+		args->given[args->nr_given++].value = optarg;
+	}
+	args->nr = (unsigned)(argc - optind);
+	args->words = argv + optind;
+	return 0;
+}
+
+static int run_command(struct pvsplit *ps, const struct command *c,
+		       struct args *args, int argc, char **argv)
+{
+	const char *dir;
+	int err;
+
+	args->command = c->name;
+	err = parse(c->options, c->stops_at_word, argc, argv, args);
+	if (err)
+		return err;
+	if (args_get(args, "help")) {
+		print_command_help(c);
+		return 0;
+	}
+	if (args->nr < c->min_words)
+		return complain_usage(args, "something is missing: %s %s",
+				      c->name, c->usage);
+	if (args->nr > c->max_words)
+		return complain_usage(args, "too much: '%s'",
+				      args->words[c->max_words]);
+	dir = args_get(args, "run-dir");
+	ps->run_dir = dir ? dir : platform_run_dir();
+	if (!ps->run_dir || !*ps->run_dir)
+		return complain(-ENOENT,
+				"%s: no run directory is known; give "
+				"--run-dir or set PVSPLIT_RUN",
+				c->name);
+	ps->json = args_get(args, "json") != NULL;
+	return c->run(ps, args);
+}
+
+static int dispatch(struct pvsplit *ps, int argc, char **argv)
+{
+	struct args args = { .command = "" };
+	const struct command *c;
+	int err;
+
+	err = parse(NULL, true, argc, argv, &args);
+	if (err)
+		return err;
+	if (args_get(&args, "version")) {
+		printf("pvsplit " PVSPLIT_VERSION "\n");
+		return 0;
+	}
+	if (args_get(&args, "help") && !args.nr) {
+		print_help();
+		return 0;
+	}
+	if (!args.nr)
+		return complain_usage(&args, "no command is given");
+	c = command_find(args.words[0]);
+	if (!c)
+		return complain_usage(&args, "unknown command '%s'",
+				      args.words[0]);
+	return run_command(ps, c, &args, (int)args.nr, args.words);
+}
+
+int main(int argc, char **argv)
+{
+	struct pvsplit ps = { .signal_fd = -1 };
+	int err;
+
+	log_init("pvsplit", LOG_INFO);
+	err = dispatch(&ps, argc, argv);
+	pvsplit_disconnect(&ps);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		err = complain(-EIO,
+			       "output: cannot write it: %s; make room or "
+			       "send it elsewhere",
+			       strerror(errno));
+	if (err == USAGE_ERROR)
+		return EXIT_USAGE;
+	return err < 0 ? EXIT_FAILED : err;
+}

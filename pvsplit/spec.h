@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spec.h - device specifications, in xl's words.
+ *
+ * Disks as in xl-disk-configuration(5): "TARGET,FORMAT,VDEV,ACCESS" by
+ * position, "key=value" by name, both mixed; "target=" takes the rest of the
+ * line. Interfaces as in xl-network-configuration(5): "mac=...,bridge=...".
+ * In addition, for `run` only: "mount=DIR" of a disk, "ip=A/B" and "gw=A" of
+ * an interface.
+ *
+ * Pure; any thread. why (size SPEC_WHY_MAX) gets "why; what to do".
+ */
+#ifndef PVSPLIT_SPEC_H
+#define PVSPLIT_SPEC_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/annotate.h"
+
+#define SPEC_WHY_MAX  320
+#define SPEC_VDEV_MAX 8
+#define SPEC_NAME_MAX 64
+#define SPEC_VIF_MAX  1023u
+#define SPEC_VIF_AUTO UINT32_MAX
+
+struct disk_spec {
+	char target[PATH_MAX];
+	char vdev[SPEC_VDEV_MAX]; /* "xvda" */
+	uint32_t handle;	  /* its number: 51712 */
+	bool readonly;
+	char backend[SPEC_NAME_MAX]; /* "" = not given */
+	char mount[PATH_MAX];	     /* "" = not given */
+};
+
+struct vif_spec {
+	uint8_t mac[6];
+	bool has_mac;
+	char bridge[16];
+	uint32_t handle; /* SPEC_VIF_AUTO = not given */
+	uint32_t mtu;
+	char backend[SPEC_NAME_MAX];
+	char ip[64], gw[48];
+};
+
+/* guest: allow what only `run` understands. Returns 0 or -EINVAL. */
+int spec_disk_parse(const char *text, bool guest, struct disk_spec *ret,
+		    char *why) PV_MUST_CHECK;
+int spec_vif_parse(const char *text, bool guest, struct vif_spec *ret,
+		   char *why) PV_MUST_CHECK;
+
+/*
+ * A whole disk's name to its number by Xen's scheme: xvda.. (202, 16 minors
+ * each; from the 17th on, 1 << 28 | index << 8), hda..hdd, sda..sdp.
+ * -EINVAL no such name.
+ */
+int spec_vdev_number(const char *name, uint32_t *ret) PV_MUST_CHECK;
+
+/* Six bytes in hexadecimal, separated by ':'; a group address is refused. */
+int spec_mac_parse(const char *text, uint8_t ret[6]) PV_MUST_CHECK;
+
+#endif /* PVSPLIT_SPEC_H */
