@@ -46,17 +46,23 @@ static int check(struct txn *txn)
 	return 0;
 }
 
-/* Parents have shorter paths than their children. */
-static int by_length(const void *a, const void *b)
+/* What is removed comes first, children before parents, which have shorter
+ * paths; then the rest, created in the order in which the client did. */
+static int by_turn(const void *a, const void *b)
 {
-	const struct txn_node *const *x = a, *const *y = b;
+	const struct txn_node *x = *(struct txn_node *const *)a;
+	const struct txn_node *y = *(struct txn_node *const *)b;
 
-	return (int)(*x)->len - (int)(*y)->len;
+	if (txn_node_present(x) != txn_node_present(y))
+		return txn_node_present(x) ? 1 : -1;
+	if (!txn_node_present(x))
+		return (int)y->len - (int)x->len;
+	return (x->order > y->order) - (x->order < y->order);
 }
 
 /*
- * The dirty nodes, shortest path first, and a new node for each that is to be
- * created. *ret is NULL when there are none.
+ * The dirty nodes in the order of their turns, and a new node for each that is
+ * to be created.
  */
 static int prepare(struct txn *txn, struct txn_node ***ret, size_t *nr)
 {
@@ -81,7 +87,7 @@ static int prepare(struct txn *txn, struct txn_node ***ret, size_t *nr)
 			return -ENOMEM;
 		}
 	}
-	qsort(dirty, n, sizeof(struct txn_node *), by_length);
+	qsort(dirty, n, sizeof(struct txn_node *), by_turn);
 	*ret = dirty;
 	*nr = n;
 	return 0;
@@ -101,14 +107,14 @@ static void apply(struct txn *txn, struct txn_node **dirty, size_t nr)
 	/* The announcement still needs state.perms: hand over a copy. */
 	struct node_state state;
 
-	for (size_t i = nr; i-- > 0;)
-		if (!txn_node_present(dirty[i]) && dirty[i]->generation)
-			store_remove(txn->store, base_of(txn, dirty[i]));
 	for (size_t i = 0; i < nr; i++) {
 		struct txn_node *node = dirty[i];
 
-		if (!txn_node_present(node))
+		if (!txn_node_present(node)) {
+			if (node->generation)
+				store_remove(txn->store, base_of(txn, node));
 			continue;
+		}
 		node_state_copy(&state, &node->state);
 		if (node->fresh) {
 			store_add(txn->store, parent_of(txn, node), node->fresh,

@@ -60,6 +60,9 @@ int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 	int len;
 
 	ret->rel_off = 0;
+	/* Only watches and rights know special names, never nodes. */
+	if (text[0] == '@')
+		return -EINVAL;
 	if (text[0] == '/') {
 		if (given > XSD_PATH_MAX || given - home_len(text) > path_bytes)
 			return -EINVAL;

@@ -132,6 +132,7 @@ void txn_create(struct txn *txn, struct txn_node *parent, struct txn_node *node,
 	if (node->generation == 0 && list_empty(&node->siblings))
 		list_add_tail(&parent->created, &node->siblings);
 	txn_set(txn, node, state, notify);
+	node->order = txn->nr_changes;
 }
 
 /* ---- children ----------------------------------------------------------- */

@@ -41,6 +41,7 @@ struct txn_node {
 	char *listing; /* base's children when first listed */
 	size_t listing_bytes;
 	struct store_node *fresh; /* allocated for the commit */
+	uint32_t order;		  /* of creation: parents before children */
 	bool listed, dirty, exact;
 	uint16_t len;
 	char path[];

@@ -103,11 +103,13 @@ static int add_node(const struct access *ax, const char *path,
 static int add_nodes(const struct access *ax, uint32_t domid, const char *name)
 {
 	char id[12], mine[12], reads[12];
+	/* Domain 0 needs no entry. */
+	const char *reader = domid ? reads : NULL;
 	const struct {
 		const char *leaf, *value, *owner, *reader;
 	} nodes[] = {
-		{ "", "", "n0", reads },	{ "/name", name, "n0", reads },
-		{ "/domid", id, "n0", reads },	{ "/device", "", "n0", reads },
+		{ "", "", "n0", reader },	{ "/name", name, "n0", reader },
+		{ "/domid", id, "n0", reader }, { "/device", "", "n0", reader },
 		{ "/backend", "", mine, NULL }, { "/data", "", mine, NULL },
 	};
 	char path[64];
