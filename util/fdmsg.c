@@ -3,17 +3,22 @@
 #include "util/fdmsg.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Room for one descriptor more than allowed, so that excess is seen. */
+/*
+ * Room for one descriptor more than allowed, so that excess is seen. Padding
+ * makes it a little more: the kernel fills that too.
+ */
 union control {
 	struct cmsghdr align;
 	char bytes[CMSG_SPACE(sizeof(int) * (FDMSG_FDS_MAX + 1))];
 };
+#define CONTROL_FDS (sizeof(union control) / sizeof(int))
 
 int fdmsg_send(int sock, const void *buf, size_t size_bytes, const int *fds,
 	       unsigned nr_fds, int flags)
@@ -43,24 +48,28 @@ int fdmsg_send(int sock, const void *buf, size_t size_bytes, const int *fds,
 	return n < 0 ? -errno : 0;
 }
 
-/* Take the descriptors out of msg; close all when there are more than room. */
-static int take_fds(struct msghdr *msg, int *fds, unsigned room, unsigned *nr)
+/*
+ * Take the descriptors out of msg; close all when there are more than room, or
+ * when there is no message around them.
+ */
+static int take_fds(struct msghdr *msg, bool empty, int *fds, unsigned room,
+		    unsigned *nr)
 {
-	int got[FDMSG_FDS_MAX + 1];
+	int got[CONTROL_FDS];
 	unsigned n = 0;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c;
+	     c = CMSG_NXTHDR(msg, c)) {
 		size_t count;
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		if (count > FDMSG_FDS_MAX + 1 - n)
-			count = FDMSG_FDS_MAX + 1 - n;
 		memcpy(got + n, CMSG_DATA(c), count * sizeof(int));
 		n += (unsigned)count;
 	}
-	if (n > room || (msg->msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+	if (n > room || (n && empty) ||
+	    (msg->msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
 		for (unsigned i = 0; i < n; i++)
 			close(got[i]);
 		return msg->msg_flags & MSG_TRUNC ? -EMSGSIZE : -EPROTO;
@@ -88,7 +97,7 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t size_bytes, int *fds,
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	err = take_fds(&msg, fds, nr_fds ? *nr_fds : 0,
+	err = take_fds(&msg, n == 0, fds, nr_fds ? *nr_fds : 0,
 		       nr_fds ? nr_fds : &(unsigned){ 0 });
 	return err ? err : n;
 }
@@ -149,7 +158,11 @@ int unix_connect(const char *path, int type)
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
+	/* Interrupted while the other end's backlog was full: not connected. */
+	while ((err = connect(fd, (struct sockaddr *)&sun, sizeof(sun))) < 0 &&
+	       errno == EINTR)
+		;
+	if (err < 0) {
 		err = -errno;
 		close(fd);
 		return err;

@@ -23,7 +23,8 @@
 /*
  * Send buf with nr_fds descriptors (0..FDMSG_FDS_MAX); they stay the caller's.
  * flags: 0 or MSG_DONTWAIT. MSG_NOSIGNAL is always added.
- * Returns 0 or -errno (-EAGAIN with MSG_DONTWAIT and a full socket).
+ * Returns 0 or -errno: -EAGAIN with MSG_DONTWAIT and a full socket; -EPIPE or
+ * -ECONNRESET the other end is gone.
  */
 int fdmsg_send(int sock, const void *buf, size_t size_bytes, const int *fds,
 	       unsigned nr_fds, int flags) PV_MUST_CHECK;
@@ -32,7 +33,8 @@ int fdmsg_send(int sock, const void *buf, size_t size_bytes, const int *fds,
  * Receive one message of at most size_bytes and at most *nr_fds descriptors.
  * Out: *nr_fds = descriptors received, fds[] theirs.
  * Returns the message's length; 0 at end of file; -EAGAIN; -EMSGSIZE the
- * message was longer; -EPROTO too many descriptors; or another -errno.
+ * message was longer; -EPROTO too many descriptors, or descriptors without a
+ * message; or another -errno. On an error no descriptor was received.
  */
 ssize_t fdmsg_recv(int sock, void *buf, size_t size_bytes, int *fds,
 		   unsigned *nr_fds, int flags) PV_MUST_CHECK;

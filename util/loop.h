@@ -7,7 +7,8 @@
  * loop_run, may add or remove any source (themselves included), and may stop
  * the loop.
  *
- * Thread: a loop belongs to one thread. Logs: never.
+ * Thread: a loop belongs to one thread, and a callback must not run it again
+ * (loop_run, loop_once) or close it. Logs: never.
  */
 #ifndef UTIL_LOOP_H
 #define UTIL_LOOP_H

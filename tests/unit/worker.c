@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,28 @@ static void loses_no_wake_up_between_two_workers(void)
 	ping_pong(0, 0, 20000);
 	ping_pong(SPIN_NS, SPIN_NS, 20000);
 	ping_pong(SPIN_NS, 0, 20000);
+}
+
+/*
+ * Both ends on one CPU: a spin that did not give way would keep the other end
+ * from doing what is waited for, for the whole spin or a time slice.
+ */
+static void gives_way_when_the_cpu_is_contended(void)
+{
+	cpu_set_t before, one;
+	uint64_t start;
+
+	UNIT_REQUIRE(sched_getaffinity(0, sizeof(before), &before) == 0);
+	CPU_ZERO(&one);
+	for (int cpu = 0; cpu < CPU_SETSIZE && !CPU_COUNT(&one); cpu++)
+		if (CPU_ISSET(cpu, &before))
+			CPU_SET(cpu, &one);
+	UNIT_CHECK(sched_setaffinity(0, sizeof(one), &one) == 0);
+	start = clock_now_ns();
+	ping_pong(4 * NS_PER_MS, 4 * NS_PER_MS, 1000);
+	/* 2000 hand-overs; each would cost up to 4 ms. */
+	UNIT_CHECK(clock_now_ns() - start < 2 * NS_PER_S);
+	UNIT_CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
 }
 
 /* Work that comes just as the source goes to sleep. */
@@ -675,6 +698,7 @@ static void wakes_a_sleeping_source_without_its_descriptor(void)
 }
 
 UNIT_MAIN("worker", UNIT_TEST(loses_no_wake_up_between_two_workers),
+	  UNIT_TEST(gives_way_when_the_cpu_is_contended),
 	  UNIT_TEST(loses_no_wake_up_at_the_edge_of_sleep),
 	  UNIT_TEST(uses_no_cpu_when_idle),
 	  UNIT_TEST(is_fair_between_busy_sources),
