@@ -279,12 +279,14 @@ static int reconnect(struct netfront *nf)
 
 static void channel_event(struct netfront *nf, struct evtchn *ev)
 {
-	if (evtchn_clear(ev) < 0 && (ev == nf->tx_ev || ev == nf->rx_ev)) {
+	if (evtchn_clear(ev) >= 0 || (ev != nf->tx_ev && ev != nf->rx_ev))
+		return;
+	/* In an orderly end the backend closes its channels as well. */
+	if (nf->dev.state == XenbusStateConnected && !nf->dev.removing)
 		log_limited(&nf->limit, LOG_WARN,
 			    "%s: the backend is gone; waiting for another",
 			    nf->dev.name);
-		xenbus_otherend_lost(&nf->dev);
-	}
+	xenbus_otherend_lost(&nf->dev);
 }
 
 /* ---- life -------------------------------------------------------------- */

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+# lib-net.sh - a driver domain, a server behind its bridge and two guests, each
+# in a network namespace of its own; sourced after lib.sh.
+#
+#	net_up		everything below, with netfront-tap in both guests
+#
+#	$NS-net		the driver domain: bridge br0, netbackd ($NETBACKD)
+#	$NS-srv		10.99.0.1, joined to br0 by a veth pair
+#	$NS-g1, $NS-g2	10.99.0.11 and .12, eth0 is netfront-tap's
+#
+# The namespaces go when the script ends.
+
+NS=pv$$
+
+in_ns() {
+	where=$1
+	shift
+	ip netns exec "$NS-$where" "$@"
+}
+
+net_requires() {
+	requires_root
+	requires_cmd ip iproute2
+	requires_cmd ping iputils-ping
+	requires_cmd iperf3 iperf3
+	[ -c /dev/net/tun ] || skip_all "needs /dev/net/tun"
+	ip netns add "$NS-net" 2>/dev/null ||
+		skip_all "cannot make a network namespace"
+}
+
+net_cleanup() {
+	for n in net srv g1 g2; do
+		ip netns pids "$NS-$n" 2>/dev/null | xargs -r kill 2>/dev/null
+		ip netns del "$NS-$n" 2>/dev/null
+	done
+}
+
+net_namespaces() {
+	for n in srv g1 g2; do
+		ip netns add "$NS-$n" || return 1
+	done
+	for n in net srv g1 g2; do
+		ip -n "$NS-$n" link set lo up || return 1
+	done
+	ip -n "$NS-net" link add br0 type bridge &&
+		ip -n "$NS-net" link set br0 up &&
+		ip -n "$NS-net" link add veth0 type veth \
+			peer name eth0 netns "$NS-srv" &&
+		ip -n "$NS-net" link set veth0 master br0 up &&
+		ip -n "$NS-srv" link set eth0 up &&
+		ip -n "$NS-srv" addr add 10.99.0.1/24 dev eth0
+}
+
+start_netbackd() {
+	start_daemon ip netns exec "$NS-net" netbackd --run-dir "$RUN" \
+		--domain "$NETDOM" || return 1
+	NETBACKD=$PID
+}
+
+# start_guest NAME DOMAIN LAST-BYTE: its netfront-tap's pid is in $PID.
+start_guest() {
+	start_daemon netfront-tap --run-dir "$RUN" --domain "$2" \
+		--netns "/run/netns/$NS-$1" &&
+		ip -n "$NS-$1" addr add "10.99.0.$3/24" dev eth0
+}
+
+domain_create() {
+	pvsplit domain-create "$1" --run-dir "$RUN" >/dev/null &&
+		xenstore_domid "$1"
+}
+
+# The domid of a name, by the store.
+xenstore_domid() {
+	for d in $(XENSTORED_PATH=$RUN/0/xenstore xenstore-list /local/domain); do
+		name=$(XENSTORED_PATH=$RUN/0/xenstore \
+			xenstore-read "/local/domain/$d/name")
+		[ "$name" = "$1" ] && echo "$d" && return 0
+	done
+	return 1
+}
+
+vif_attach() {
+	pvsplit network-attach "$1" "mac=$2,bridge=br0" --backend network \
+		--run-dir "$RUN" >/dev/null
+}
+
+net_up() {
+	net_namespaces || return 1
+	start_daemon xenstored-lite --run-dir "$RUN" || return 1
+	NETDOM=$(domain_create network) &&
+		DOM1=$(domain_create guest1) &&
+		DOM2=$(domain_create guest2) || return 1
+	start_netbackd || return 1
+	vif_attach guest1 00:16:3e:00:00:11 || return 1
+	vif_attach guest2 00:16:3e:00:00:12 || return 1
+	start_guest g1 "$DOM1" 11 || return 1
+	FRONT1=$PID
+	start_guest g2 "$DOM2" 12 || return 1
+	FRONT2=$PID
+}
