@@ -95,10 +95,11 @@ static void *deep_tree(void *arg)
 {
 	struct xsd *xsd = arg;
 	struct peer *p = peer_open(xsd, 0);
-	char path[XENSTORE_ABS_PATH_MAX] = "";
+	char path[XENSTORE_ABS_PATH_MAX];
 
-	for (int i = 0; i < 1500; i++)
-		strcat(path, "/x");
+	for (size_t i = 0; i < 3000; i++)
+		path[i] = i & 1 ? 'x' : '/';
+	path[3000] = '\0';
 	UNIT_CHECK(peer_write(p, 0, path, "deep") == 0);
 	UNIT_CHECK(peer_reads(p, 0, path, "deep"));
 	UNIT_CHECK(xsd_check(xsd) == 0);

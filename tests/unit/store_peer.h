@@ -85,9 +85,11 @@ static inline int peer_take(struct peer *peer, const struct xsd_sockmsg *hdr,
 		return (int)hdr->type;
 	}
 	if (peer->nr_events < PEER_EVENTS) {
-		strcpy(peer->events[peer->nr_events].path, payload);
-		strcpy(peer->events[peer->nr_events].token,
-		       payload + strlen(payload) + 1);
+		size_t path_bytes = strlen(payload) + 1;
+
+		memcpy(peer->events[peer->nr_events].path, payload, path_bytes);
+		memcpy(peer->events[peer->nr_events].token,
+		       payload + path_bytes, hdr->len - path_bytes);
 	}
 	peer->nr_events++;
 	return -1;
