@@ -196,14 +196,16 @@ int lite_unshare(struct platform *p, struct share *share)
 	struct lite *l = lite_of(p);
 	struct lite_share *s = share->priv;
 	bool in_use, held;
+	int err;
 
 	if (!s)
 		return -EINVAL;
 	in_use = share_revoke(s);
-	(void)region_remove(l, s->id, !in_use, &held);
+	err = region_remove(l, s->id, !in_use, &held);
 	if (!in_use || !held) {
 		share_free(s);
-		return 0;
+		/* Without a broker nobody knows whether the peer lives. */
+		return in_use && err ? -EBUSY : 0;
 	}
 	pthread_mutex_lock(&l->share_lock);
 	list_add_tail(&l->quarantine, &s->link);

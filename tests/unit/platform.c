@@ -15,6 +15,7 @@ static struct bench {
 	struct sim *sim;
 	domid_t front_id, back_id, other_id;
 	struct platform *front, *back, *other;
+	int front_fd, back_fd; /* lite: their sockets */
 } b;
 
 static void bench_open(bool is_sim)
@@ -36,8 +37,8 @@ static void bench_open(bool is_sim)
 	b.back_id = world_domain(&b.world, "back");
 	b.front_id = world_domain(&b.world, "front");
 	b.other_id = world_domain(&b.world, "other");
-	b.back = world_platform(&b.world, b.back_id);
-	b.front = world_platform(&b.world, b.front_id);
+	b.back = world_adopt(&b.world, b.back_id, &b.back_fd);
+	b.front = world_adopt(&b.world, b.front_id, &b.front_fd);
 	b.other = world_platform(&b.world, b.other_id);
 }
 
@@ -52,6 +53,8 @@ static void bench_close(void)
 		UNIT_CHECK(sim_nr_channels(b.sim) == 0);
 		sim_close(b.sim);
 	} else {
+		close(b.front_fd);
+		close(b.back_fd);
 		UNIT_CHECK(world_close(&b.world));
 	}
 }
@@ -427,11 +430,34 @@ static void tells_the_other_end_of_a_close(void)
 	}
 }
 
+/* The process of p ends where it stands; peer is a channel's other end. */
+static void die(struct platform *p, int socket_fd, struct evtchn *peer)
+{
+	if (b.is_sim)
+		sim_kill(b.sim, platform_domid(p));
+	else
+		shutdown(socket_fd, SHUT_RDWR);
+	UNIT_CHECK(wait_clear(peer) == -EPIPE);
+}
+
+static struct platform *reborn(struct platform *p, int *fd)
+{
+	domid_t domid = platform_domid(p);
+
+	platform_close(p);
+	if (!b.is_sim) {
+		close(*fd);
+		return world_adopt(&b.world, domid, fd);
+	}
+	world_must(!sim_platform(b.sim, domid, &p), "sim");
+	return p;
+}
+
 static void tells_the_survivor_of_a_death(void)
 {
+	struct share share, none;
 	struct evtchn *fe, *be;
 	struct grant_map map;
-	struct share share;
 	grant_ref_t ref;
 
 	UNIT_REQUIRE(!platform_share(b.front, b.back_id, 2, 0, &share));
@@ -441,50 +467,40 @@ static void tells_the_survivor_of_a_death(void)
 	UNIT_REQUIRE(!platform_evtchn_bind(b.back, b.front_id, evtchn_port(fe),
 					   &be));
 	strcpy(share.base, "last words");
-	/* Its process ends; nothing is given back in order. */
-	if (b.is_sim) {
-		sim_kill(b.sim, b.front_id);
-		UNIT_CHECK(platform_share(b.front, b.back_id, 1, 0, &share) ==
-			   -ECONNRESET);
-		UNIT_CHECK(platform_unshare(b.front, &share) == -EBUSY);
-		evtchn_close(fe);
-		platform_close(b.front);
-		world_must(!sim_platform(b.sim, b.front_id, &b.front), "sim");
-	} else {
-		evtchn_abandon(fe);
-		platform_close(b.front);
-		b.front = world_platform(&b.world, b.front_id);
-	}
-	UNIT_CHECK(wait_clear(be) == -EPIPE);
+	die(b.front, b.front_fd, be);
+	UNIT_CHECK(platform_share(b.front, b.back_id, 1, 0, &none) ==
+		   -ECONNRESET);
+	UNIT_CHECK(platform_unshare(b.front, &share) == -EBUSY);
+	UNIT_CHECK(evtchn_clear(fe) == -EPIPE);
+	evtchn_close(fe);
+	b.front = reborn(b.front, &b.front_fd);
 	UNIT_CHECK(!strcmp(at(&map, 0), "last words"));
 	*at(&map, 0) = 'L';
 	platform_unmap(b.back, &map);
+	evtchn_notify(be);
 	evtchn_close(be);
-	ref++;
-	if (b.is_sim)
-		UNIT_CHECK(platform_map(b.back, b.front_id, &ref, 1, true,
-					&map) == -ENOENT);
+	UNIT_CHECK(platform_map(b.back, b.front_id, &ref, 1, true, &map) ==
+		   -ENOENT);
 }
 
 static void frees_what_a_dead_peer_had_in_use(void)
 {
+	struct evtchn *fe, *be;
 	struct grant_map map;
 	struct share share;
 
 	UNIT_REQUIRE(!platform_share(b.front, b.back_id, 2, 0, &share));
 	UNIT_REQUIRE(!platform_map(b.back, b.front_id, &share.first_ref, 1,
 				   true, &map));
-	if (b.is_sim) {
-		sim_kill(b.sim, b.back_id);
-		platform_unmap(b.back, &map);
-		platform_close(b.back);
-		world_must(!sim_platform(b.sim, b.back_id, &b.back), "sim");
-	} else {
-		/* Closing with a live map leaves the in-use bits behind. */
-		platform_close(b.back);
-		b.back = world_platform(&b.world, b.back_id);
-	}
+	UNIT_REQUIRE(!platform_evtchn_alloc(b.front, b.back_id, &fe));
+	UNIT_REQUIRE(!platform_evtchn_bind(b.back, b.front_id, evtchn_port(fe),
+					   &be));
+	die(b.back, b.back_fd, fe);
 	UNIT_CHECK(platform_unshare(b.front, &share) == 0);
+	platform_unmap(b.back, &map);
+	evtchn_close(be);
+	evtchn_close(fe);
+	b.back = reborn(b.back, &b.back_fd);
 }
 
 #define CASES(run)                                                             \

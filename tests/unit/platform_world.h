@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "platform/lite_control.h"
 #include "platform/platform.h"
 #include "util/clock.h"
+#include "util/fdmsg.h"
 #include "util/log.h"
 #include "util/loop.h"
 #include "util/num.h"
@@ -135,6 +137,24 @@ static inline struct platform *world_platform(struct world *w, domid_t domid)
 	struct platform *p = NULL;
 
 	world_must(!platform_lite_open(w->dir, domid, &p), "lite_open");
+	return p;
+}
+
+/* A platform over a connection of which *ret_fd is another name. */
+static inline struct platform *world_adopt(struct world *w, domid_t domid,
+					   int *ret_fd)
+{
+	struct platform *p = NULL;
+	char path[128];
+	int fd;
+
+	world_must(str_printf(path, sizeof(path), "%s/%u/broker", w->dir,
+			      domid) > 0,
+		   "path");
+	fd = unix_connect(path, SOCK_SEQPACKET);
+	*ret_fd = dup(fd);
+	world_must(fd >= 0 && *ret_fd >= 0, "connect");
+	world_must(!platform_lite_adopt(fd, &p), "lite_adopt");
 	return p;
 }
 
