@@ -370,13 +370,41 @@ static int attach_undo(struct pvsplit *ps, const char *command,
 	}
 }
 
+/*
+ * A driver domain must learn that a guest of its is gone, and only who may read
+ * @releaseDomain does. Without it a dead guest's devices stay until detached.
+ */
+static void permit_release_watch(struct pvsplit *ps, domid_t backend_id)
+{
+	struct xs_perm perms[64];
+
+	for (int i = 0; i < 3; i++) {
+		unsigned nr = ARRAY_SIZE(perms) - 1;
+
+		if (xs_get_perms(ps->xs, XS_NO_TXN, "@releaseDomain", perms,
+				 &nr))
+			return;
+		for (unsigned k = 0; k < nr; k++)
+			if (perms[k].domid == backend_id)
+				return;
+		perms[nr++] =
+			(struct xs_perm){ .domid = backend_id, .right = 'r' };
+		if (xs_set_perms(ps->xs, XS_NO_TXN, "@releaseDomain", perms,
+				 nr))
+			return;
+		/* Another attach may have written in between: look again. */
+	}
+}
+
 int device_attach(struct pvsplit *ps, const char *command,
 		  const struct device *dev, const struct device_nodes *nodes,
 		  bool wait)
 {
 	struct attach a = { .dev = dev, .nodes = nodes };
-	int err = xs_transaction(ps->xs, attach_txn, &a);
+	int err;
 
+	permit_release_watch(ps, dev->backend_id);
+	err = xs_transaction(ps->xs, attach_txn, &a);
 	if (err == -EEXIST)
 		return err;
 	if (err == -ENOENT && (a.frontend_missing || a.backend_missing))

@@ -281,8 +281,10 @@ int service_start(struct pvsplit *ps, const char *name, const char *const *argv)
 		return explain(ps, name, err);
 	close(out);
 	err = write_pid(ps, name, pid);
-	if (err)
+	if (err) {
 		process_end(pid, STOP_NS);
+		service_log_remove(ps, name);
+	}
 	return err;
 }
 

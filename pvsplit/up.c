@@ -135,6 +135,7 @@ static void undo(struct pvsplit *ps, const struct started *done)
 		    domain_lookup(ps, done->names[i], &domid) == 0)
 			err = domain_destroy(ps, "up", domid);
 		(void)err; /* said */
+		service_log_remove(ps, done->names[i]);
 	}
 }
 

@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The demo passes, and leaves nothing behind: not when it ends, not when it is
+# interrupted at any step, not when it is killed.
+. "${0%/*}/lib.sh"
+requires_root
+requires_cmd mkfs.ext4 e2fsprogs
+requires_cmd iperf3 iperf3
+requires_cmd curl curl
+requires_cmd ping iputils-ping
+[ -c /dev/fuse ] || skip_all "needs /dev/fuse"
+[ -c /dev/net/tun ] || skip_all "needs /dev/net/tun"
+
+TMPDIR=$TMP/demo
+export TMPDIR
+mkdir "$TMPDIR"
+cleanup_more() {
+	[ -z "$demo" ] || kill -9 "$demo" 2>/dev/null
+}
+demo=
+
+# What the demo could leave, outside of its directory.
+traces() {
+	pgrep -a 'pvsplit|blkbackd|netbackd|xenstored-lite|blkfront-fuse|netfront-tap' |
+		grep "$TMPDIR"
+	grep "$TMPDIR" /proc/self/mountinfo
+	losetup -a | grep "$TMPDIR"
+	grep "$TMPDIR" /proc/net/unix
+	ls /sys/class/net | grep -E '^pv'
+	readlink /proc/[0-9]*/ns/net /proc/[0-9]*/ns/pid /proc/[0-9]*/ns/mnt 2>/dev/null |
+		sort -u | comm -13 "$TMP/namespaces" -
+	:
+}
+readlink /proc/[0-9]*/ns/net /proc/[0-9]*/ns/pid /proc/[0-9]*/ns/mnt 2>/dev/null |
+	sort -u >"$TMP/namespaces"
+no_traces() {
+	[ -z "$(traces)" ] || { traces; return 1; }
+}
+clean() {
+	wait_for 15 no_traces || no_traces
+}
+
+pvsplit demo >"$TMP/demo.log" 2>&1
+status=$?
+[ $status -eq 0 ] || sed 's/^/    /' "$TMP/demo.log"
+check "the demo passes" test $status -eq 0
+check "it shows a table of at least 8 checks, all passed" sh -c \
+	"sed -n '/^WHAT/,\$p' '$TMP/demo.log' >'$TMP/table' &&
+	[ \$(grep -c ' ok\$' '$TMP/table') -ge 8 ] && ! grep -q FAILED '$TMP/table'"
+check "no trace is left" clean
+check "no file is left" rmdir "$TMPDIR"
+mkdir "$TMPDIR"
+
+# interrupt SIGNAL PATTERN: when the demo's output has the pattern.
+interrupt() {
+	setsid pvsplit demo >"$TMP/demo.log" 2>&1 &
+	demo=$!
+	wait_for 60 grep -q "$2" "$TMP/demo.log" || return 1
+	kill "-$1" $demo
+	wait $demo
+	status=$?
+	demo=
+	[ $status -ne 0 ]
+}
+
+for step in 'pvsplit up' 'domain-create bob' 'mkfs.ext4' 'kill -9' 'curl http' \
+	'iperf3 -c'; do
+	check "SIGINT at '$step' ends it" interrupt INT "$step"
+	check "no trace is left" clean
+	check "no file is left" rmdir "$TMPDIR"
+	mkdir -p "$TMPDIR"
+done
+check "SIGTERM during the copy ends it" interrupt TERM 'cp -a'
+check "no trace is left" clean
+check "no file is left" rmdir "$TMPDIR"
+mkdir -p "$TMPDIR"
+check "SIGKILL during the copy ends it" interrupt KILL 'cp -a'
+check "no trace is left but the files" clean
+finish
