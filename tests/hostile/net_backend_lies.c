@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * net_backend_lies.c - netfront's rings against a backend that lies.
+ * THREATS.md section B: XSA-155 (front half), XSA-376, XSA-405
+ * (CVE-2022-33743), CVE-2026-72380, CVE-2026-99057, XSA-457.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netfront/rx.h"
+#include "netfront/tx.h"
+#include "tests/unit/unit.h"
+#include "util/num.h"
+
+#define FIRST_REF 1000u
+
+static struct tx_ring tx;
+static struct rx_ring rx;
+static struct ring_back back;
+static uint8_t ring_page[PV_PAGE_SIZE] __attribute__((aligned(4096)));
+static uint8_t pages[RX_PAGES * PV_PAGE_SIZE] __attribute__((aligned(4096)));
+static uint64_t nr_errors;
+
+/* ---- transmit ---------------------------------------------------------- */
+
+static void tx_setup(void)
+{
+	memset(ring_page, 0, sizeof(ring_page));
+	nr_errors = 0;
+	tx_ring_init(&tx, (void PV_SHARED *)ring_page, pages, FIRST_REF);
+	ring_back_init(&back, (void PV_SHARED *)ring_page, PV_PAGE_SIZE,
+		       sizeof(struct netif_tx_request));
+}
+
+static int tx_put(size_t size_bytes, enum packet_gso gso)
+{
+	struct packet_meta meta = { .csum_blank = gso != PACKET_GSO_NONE,
+				    .gso = gso,
+				    .gso_size = 1448 };
+	struct iovec iov[NETFRONT_SLOTS_MAX];
+	unsigned nr;
+	int err = tx_prepare(&tx, size_bytes, iov, &nr);
+
+	if (err)
+		return err;
+	err = tx_send(&tx, size_bytes, &meta);
+	(void)!ring_front_push(&tx.ring);
+	return err;
+}
+
+/* The backend takes everything; the ids it saw (extras: 0xffff). */
+static unsigned back_take(uint16_t *ids)
+{
+	bool extra = false;
+	unsigned n = 0;
+
+	while (ring_back_pending(&back) > 0) {
+		struct netif_tx_request req;
+
+		ring_back_get(&back, &req, sizeof(req));
+		ids[n++] = extra ? 0xffff : req.id;
+		extra = !extra && req.flags & NETTXF_extra_info;
+	}
+	return n;
+}
+
+static void back_answer(uint16_t id, int16_t status)
+{
+	struct netif_tx_response rsp = { .id = id, .status = status };
+
+	ring_back_put(&back, &rsp, sizeof(rsp));
+	(void)!ring_back_push(&back);
+}
+
+static void sends_chains_as_netif_says(void)
+{
+	struct netif_tx_request req;
+	struct netif_extra_info extra;
+	uint8_t slot[12];
+
+	tx_setup();
+	UNIT_REQUIRE(!tx_put(9000, PACKET_GSO_TCPV4));
+	UNIT_REQUIRE(ring_back_pending(&back) == 4);
+	ring_back_get(&back, &req, sizeof(req));
+	UNIT_CHECK(req.size == 9000 && req.offset == 0 &&
+		   req.gref == FIRST_REF + req.id);
+	UNIT_CHECK(req.flags == (NETTXF_csum_blank | NETTXF_data_validated |
+				 NETTXF_extra_info | NETTXF_more_data));
+	ring_back_get(&back, slot, sizeof(slot));
+	memcpy(&extra, slot, sizeof(extra));
+	UNIT_CHECK(extra.type == XEN_NETIF_EXTRA_TYPE_GSO && !extra.flags &&
+		   extra.u.gso.size == 1448 &&
+		   extra.u.gso.type == XEN_NETIF_GSO_TYPE_TCPV4);
+	ring_back_get(&back, &req, sizeof(req));
+	UNIT_CHECK(req.size == 4096 && req.flags == NETTXF_more_data);
+	ring_back_get(&back, &req, sizeof(req));
+	UNIT_CHECK(req.size == 808 && req.flags == 0);
+}
+
+static void takes_completions_in_any_order(void)
+{
+	uint16_t ids[TX_PAGES];
+	unsigned n;
+
+	tx_setup();
+	for (int i = 0; i < 10; i++)
+		UNIT_REQUIRE(!tx_put(6000, PACKET_GSO_NONE));
+	n = back_take(ids);
+	UNIT_REQUIRE(n == 20 && tx_nr_out(&tx) == 20);
+	while (n--)
+		back_answer(ids[n], n == 3 ? NETIF_RSP_ERROR : NETIF_RSP_OKAY);
+	UNIT_CHECK(!tx_reap(&tx, &nr_errors));
+	UNIT_CHECK(nr_errors == 1 && tx_nr_out(&tx) == 0);
+}
+
+static void refuses_more_than_fits_and_recovers(void)
+{
+	uint16_t ids[TX_PAGES];
+	unsigned n;
+
+	tx_setup();
+	while (!tx_put(NETFRONT_FRAME_MAX - 100, PACKET_GSO_TCPV6))
+		;
+	UNIT_CHECK(tx.blocked && tx_nr_out(&tx) > TX_PAGES - 18);
+	n = back_take(ids);
+	for (unsigned i = 0; i < n; i++)
+		back_answer(ids[i] == 0xffff ? 0 : ids[i],
+			    ids[i] == 0xffff ? NETIF_RSP_NULL : NETIF_RSP_OKAY);
+	UNIT_CHECK(!tx_reap(&tx, &nr_errors) && tx_nr_out(&tx) == 0);
+	UNIT_CHECK(tx.nr_extras_out == 0 && tx.nr_free == TX_PAGES);
+	UNIT_CHECK(tx_put(NETFRONT_FRAME_MAX, PACKET_GSO_NONE) == -EMSGSIZE);
+	UNIT_CHECK(tx_nr_out(&tx) == 0);
+}
+
+static void finds_out_transmit_responses_that_answer_nothing(void)
+{
+	static const struct {
+		uint16_t id;
+		int16_t status;
+	} lies[] = {
+		{ TX_PAGES, NETIF_RSP_OKAY }, /* no such id */
+		{ 0xffff, NETIF_RSP_OKAY },
+		{ 7, NETIF_RSP_OKAY }, /* not in flight */
+		{ 0, NETIF_RSP_NULL }, /* no extra is out */
+		{ 0, 2 },	       /* no such status */
+		{ 0, -3 },
+		{ 0, 32767 },
+		{ 0, -32768 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+		uint16_t ids[TX_PAGES];
+
+		tx_setup();
+		UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
+		UNIT_REQUIRE(back_take(ids) == 1 && ids[0] == 0);
+		back_answer(lies[i].id, lies[i].status);
+		UNIT_CHECK(tx_reap(&tx, &nr_errors) == -EPROTO);
+		UNIT_CHECK(tx_nr_out(&tx) == 1);
+	}
+}
+
+static void finds_out_a_completion_told_twice(void)
+{
+	uint16_t ids[TX_PAGES];
+
+	tx_setup();
+	UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
+	UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
+	UNIT_REQUIRE(back_take(ids) == 2);
+	back_answer(ids[0], NETIF_RSP_OKAY);
+	back_answer(ids[0], NETIF_RSP_OKAY);
+	UNIT_CHECK(tx_reap(&tx, &nr_errors) == -EPROTO);
+	/* The second page is out still, the first one free once. */
+	UNIT_CHECK(tx_nr_out(&tx) == 1);
+}
+
+static void set_rsp_prod(uint32_t v)
+{
+	((struct ring_header *)(void *)ring_page)->rsp_prod = v;
+}
+
+static void finds_out_impossible_producers(void)
+{
+	static const uint32_t lies[] = { 3, 257, 0x80000000u, 0xffffffffu };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+		tx_setup();
+		UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
+		UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
+		set_rsp_prod(lies[i]);
+		UNIT_CHECK(tx_reap(&tx, &nr_errors) == -EPROTO);
+		UNIT_CHECK(tx_nr_out(&tx) == 2);
+	}
+}
+
+/* ---- receive ----------------------------------------------------------- */
+
+static void rx_setup(void)
+{
+	memset(ring_page, 0, sizeof(ring_page));
+	nr_errors = 0;
+	rx_ring_init(&rx, (void PV_SHARED *)ring_page, pages, FIRST_REF);
+	(void)!ring_front_push(&rx.ring);
+	ring_back_init(&back, (void PV_SHARED *)ring_page, PV_PAGE_SIZE,
+		       sizeof(struct netif_rx_response));
+}
+
+/* Take the next posted buffer. */
+static struct netif_rx_request back_buffer(void)
+{
+	struct netif_rx_request req = { .id = 0xffff };
+
+	if (ring_back_pending(&back) > 0)
+		ring_back_get(&back, &req, sizeof(req));
+	return req;
+}
+
+static void back_fill(struct netif_rx_response rsp)
+{
+	ring_back_put(&back, &rsp, sizeof(rsp));
+}
+
+static void back_show(void)
+{
+	(void)!ring_back_push(&back);
+}
+
+static int take(struct iovec *iov, unsigned *nr, struct packet_meta *meta)
+{
+	return rx_take(&rx, iov, nr, meta, &nr_errors);
+}
+
+/* A chain of nr slots of size bytes; extra: put a GSO extra behind the first.
+ */
+static void back_chain(unsigned nr, int16_t size, bool extra)
+{
+	for (unsigned i = 0; i < nr; i++) {
+		struct netif_rx_response rsp = {
+			.id = back_buffer().id,
+			.status = size,
+			.flags = i + 1 < nr ? NETRXF_more_data : 0,
+		};
+
+		if (!i && extra)
+			rsp.flags |= NETRXF_extra_info | NETRXF_csum_blank;
+		back_fill(rsp);
+		if (!i && extra) {
+			struct netif_extra_info info = {
+				.type = XEN_NETIF_EXTRA_TYPE_GSO,
+			};
+
+			info.u.gso.size = 1448;
+			info.u.gso.type = XEN_NETIF_GSO_TYPE_TCPV6;
+			(void)back_buffer();
+			ring_back_put(&back, &info, sizeof(info));
+		}
+	}
+	back_show();
+}
+
+static void posts_every_buffer_at_once(void)
+{
+	bool seen[RX_PAGES] = { false };
+
+	rx_setup();
+	for (unsigned i = 0; i < RX_PAGES; i++) {
+		struct netif_rx_request req = back_buffer();
+
+		UNIT_REQUIRE(req.id < RX_PAGES && !seen[req.id]);
+		UNIT_CHECK(req.gref == FIRST_REF + req.id);
+		seen[req.id] = true;
+	}
+	UNIT_CHECK(back_buffer().id == 0xffff);
+}
+
+static void takes_frames_for_ever_without_losing_a_buffer(void)
+{
+	struct iovec iov[NETFRONT_SLOTS_MAX];
+	struct packet_meta meta;
+	unsigned nr;
+
+	rx_setup();
+	for (unsigned i = 0; i < 100000; i++) {
+		unsigned slots = 1 + i % NETFRONT_SLOTS_MAX;
+		int16_t size = (int16_t)(14 + i * 7 % 3500);
+
+		back_chain(slots, size, i & 1);
+		UNIT_REQUIRE(take(iov, &nr, &meta) == 1);
+		UNIT_REQUIRE(nr == slots && iov[0].iov_len == (size_t)size);
+		UNIT_REQUIRE(meta.gso ==
+			     (i & 1 ? PACKET_GSO_TCPV6 : PACKET_GSO_NONE));
+		rx_done(&rx);
+		UNIT_REQUIRE(take(iov, &nr, &meta) == 0);
+		UNIT_REQUIRE(ring_front_free(&rx.ring) == 0);
+		(void)!ring_front_push(&rx.ring);
+	}
+}
+
+static void skips_frames_that_the_backend_failed_to_fill(void)
+{
+	struct iovec iov[NETFRONT_SLOTS_MAX];
+	struct packet_meta meta;
+	unsigned nr;
+
+	rx_setup();
+	back_chain(3, NETIF_RSP_ERROR, false);
+	back_chain(1, NETIF_RSP_DROPPED, false);
+	back_chain(1, 0, false);  /* nothing in it */
+	back_chain(1, 13, false); /* not even an Ethernet header */
+	back_chain(2, 100, false);
+	UNIT_REQUIRE(take(iov, &nr, &meta) == 1);
+	UNIT_CHECK(nr == 2 && nr_errors == 4);
+	rx_done(&rx);
+	UNIT_CHECK(ring_front_free(&rx.ring) == 0);
+}
+
+static void finds_out_receive_responses_that_cannot_be(void)
+{
+	static const struct netif_rx_response lies[] = {
+		{ .id = 1, .status = 60 }, /* another buffer's id */
+		{ .id = 0xffff, .status = 60 },
+		{ .id = 0, .status = 4097 },
+		{ .id = 0, .status = 32767 },
+		{ .id = 0, .status = 60, .offset = 4037 },
+		{ .id = 0, .status = 1, .offset = 4096 },
+		{ .id = 0, .status = 60, .offset = 65535 },
+		{ .id = 0, .status = 60, .flags = NETRXF_gso_prefix },
+		{ .id = 0, .status = 60, .flags = 0x8000 },
+		/* more to come, and nothing does */
+		{ .id = 0, .status = 60, .flags = NETRXF_more_data },
+		{ .id = 0, .status = 60, .flags = NETRXF_extra_info },
+		{ .id = 0, .status = -1, .flags = NETRXF_more_data },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct iovec iov[NETFRONT_SLOTS_MAX];
+		struct packet_meta meta;
+		unsigned nr;
+
+		rx_setup();
+		(void)back_buffer();
+		back_fill(lies[i]);
+		back_show();
+		UNIT_CHECK(take(iov, &nr, &meta) == -EPROTO);
+	}
+}
+
+static void finds_out_chains_that_are_too_long(void)
+{
+	for (unsigned nr_slots = 18; nr_slots <= 200; nr_slots += 26) {
+		struct iovec iov[NETFRONT_SLOTS_MAX];
+		struct packet_meta meta;
+		unsigned nr;
+		int n;
+
+		rx_setup();
+		back_chain(nr_slots, 1, true);
+		n = take(iov, &nr, &meta);
+		UNIT_CHECK(n == (nr_slots == 18 ? 1 : -EPROTO));
+	}
+}
+
+static void finds_out_extras_that_nobody_offered(void)
+{
+	for (unsigned i = 0; i < 7; i++) {
+		struct netif_extra_info info = {
+			.type = XEN_NETIF_EXTRA_TYPE_GSO,
+		};
+		struct iovec iov[NETFRONT_SLOTS_MAX];
+		struct packet_meta meta;
+		unsigned nr;
+
+		info.u.gso.size = 1448;
+		info.u.gso.type = XEN_NETIF_GSO_TYPE_TCPV4;
+		switch (i) {
+		case 0: info.type = XEN_NETIF_EXTRA_TYPE_HASH; break;
+		case 1: info.type = XEN_NETIF_EXTRA_TYPE_XDP; break;
+		case 2: info.type = 200; break;
+		case 3: info.flags = XEN_NETIF_EXTRA_FLAG_MORE; break;
+		case 4: info.u.gso.size = 0; break;
+		case 5: info.u.gso.type = 0; break;
+		default: info.u.gso.type = 3; break;
+		}
+		rx_setup();
+		back_fill((struct netif_rx_response){
+			.id = back_buffer().id,
+			.status = 60,
+			.flags = NETRXF_extra_info,
+		});
+		(void)back_buffer();
+		ring_back_put(&back, &info, sizeof(info));
+		back_show();
+		UNIT_CHECK(take(iov, &nr, &meta) == -EPROTO);
+	}
+}
+
+static void finds_out_impossible_receive_producers(void)
+{
+	static const uint32_t lies[] = { 257, 0x80000000u, 0xffffffffu };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct iovec iov[NETFRONT_SLOTS_MAX];
+		struct packet_meta meta;
+		unsigned nr;
+
+		rx_setup();
+		set_rsp_prod(lies[i]);
+		UNIT_CHECK(take(iov, &nr, &meta) == -EPROTO);
+	}
+}
+
+/* Random responses: whatever is taken lies within the receive region. */
+static void never_hands_out_what_is_not_a_buffer(void)
+{
+	uint64_t seed = 0x9e3779b97f4a7c15ull;
+
+	for (unsigned round = 0; round < 20000; round++) {
+		struct iovec iov[NETFRONT_SLOTS_MAX];
+		struct packet_meta meta;
+		unsigned nr;
+
+		rx_setup();
+		for (unsigned i = 0; i < 30; i++) {
+			struct netif_rx_response rsp;
+
+			seed = seed * 6364136223846793005ull + 1442695040888963;
+			memcpy(&rsp, &seed, sizeof(rsp));
+			rsp.id = back_buffer().id;
+			if (seed >> 60) {
+				rsp.flags &= 7;
+				rsp.offset &= 1023;
+				rsp.status &= 2047;
+			}
+			back_fill(rsp);
+		}
+		back_show();
+		while (take(iov, &nr, &meta) == 1) {
+			UNIT_REQUIRE(nr >= 1 && nr <= NETFRONT_SLOTS_MAX);
+			for (unsigned i = 0; i < nr; i++) {
+				uint8_t *p = iov[i].iov_base;
+
+				UNIT_REQUIRE(p >= pages &&
+					     iov[i].iov_len <= PV_PAGE_SIZE);
+				UNIT_REQUIRE((size_t)(p - pages) +
+						     iov[i].iov_len <=
+					     sizeof(pages));
+			}
+			rx_done(&rx);
+		}
+	}
+}
+
+UNIT_MAIN("net_backend_lies", UNIT_TEST(sends_chains_as_netif_says),
+	  UNIT_TEST(takes_completions_in_any_order),
+	  UNIT_TEST(refuses_more_than_fits_and_recovers),
+	  UNIT_TEST(finds_out_transmit_responses_that_answer_nothing),
+	  UNIT_TEST(finds_out_a_completion_told_twice),
+	  UNIT_TEST(finds_out_impossible_producers),
+	  UNIT_TEST(posts_every_buffer_at_once),
+	  UNIT_TEST(takes_frames_for_ever_without_losing_a_buffer),
+	  UNIT_TEST(skips_frames_that_the_backend_failed_to_fill),
+	  UNIT_TEST(finds_out_receive_responses_that_cannot_be),
+	  UNIT_TEST(finds_out_chains_that_are_too_long),
+	  UNIT_TEST(finds_out_extras_that_nobody_offered),
+	  UNIT_TEST(finds_out_impossible_receive_producers),
+	  UNIT_TEST(never_hands_out_what_is_not_a_buffer))
