@@ -13,6 +13,7 @@
  * submitted io, never from inside submit().
  * Ordering: none between ios in flight. A STORAGE_FLUSH covers every write
  * whose done was called before the flush was submitted.
+ * Short transfers are the driver's to finish; it may advance iov in place.
  * Logs: never.
  */
 #ifndef BLKBACK_STORAGE_H
@@ -25,7 +26,11 @@
 
 #include "util/annotate.h"
 
-enum storage_op { STORAGE_READ, STORAGE_WRITE, STORAGE_FLUSH };
+enum storage_op {
+	STORAGE_READ,
+	STORAGE_WRITE,
+	STORAGE_FLUSH
+};
 
 #define STORAGE_IOV_MAX 256u
 #define STORAGE_FDS_MAX 4u
@@ -52,19 +57,20 @@ struct storage_io {
 	unsigned state;
 };
 
-#define STORAGE_READONLY 0x1u
+#define STORAGE_READONLY  0x1u
 #define STORAGE_NO_DIRECT 0x2u /* asked: do not use O_DIRECT */
 
 /* What acquire() found; crosses from monitor to worker as bytes. */
 struct storage_desc {
 	char driver[16];
-	uint64_t size_bytes; /* a multiple of 512 */
+	uint64_t size_bytes;	 /* a multiple of 512 */
 	uint32_t sector_bytes;	 /* 512 */
 	uint32_t physical_bytes; /* >= 512, a power of two */
 	uint32_t flags;		 /* STORAGE_READONLY, ... */
-	uint32_t align_bytes;	 /* memory and offset alignment wanted: 1 none */
+	uint32_t align_bytes; /* memory and offset alignment wanted: 1 none */
 	int32_t nr_fds;
 	char target[256]; /* for messages only */
+	char how[64];	  /* "direct I/O": how it is reached, for the log */
 };
 
 struct storage;
@@ -87,24 +93,29 @@ struct storage_ops {
 	int (*open)(const struct storage_desc *desc, const int *fds,
 		    struct storage **ret);
 	void (*close)(struct storage *st);
-	/*
-	 * depth: the most ios in flight. channel_fence_fd: a descriptor that
-	 * outlives this process in the monitor's keeping and lets a successor
-	 * wait for what this process left in the kernel, or -1.
-	 */
+	/* depth: the most ios in flight. */
 	int (*channel_open)(struct storage *st, unsigned depth,
 			    struct storage_channel **ret);
-	void (*channel_close)(struct storage_channel *ch); /* nothing in flight */
+	void (*channel_close)(
+		struct storage_channel *ch); /* nothing in flight */
 	int (*submit)(struct storage_channel *ch, struct storage_io *io);
-	void (*flush)(struct storage_channel *ch);
+	/* False: the kernel did not take all of the batch; call it again. */
+	bool (*flush)(struct storage_channel *ch);
 	unsigned (*poll)(struct storage_channel *ch);
-	/* Readable when poll() has something to reap, or -1 (poll is enough). */
+	/* Readable when poll() has something to reap, or -1 (poll is enough).
+	 */
 	int (*wait_fd)(struct storage_channel *ch);
+	/*
+	 * A descriptor, the channel's, whose duplicate outlives this process in
+	 * the monitor's keeping and lets a successor wait for what this process
+	 * left in the kernel; or -1: the process's end is wait enough.
+	 */
 	int (*fence_fd)(struct storage_channel *ch);
 	/*
 	 * Successor: wait until nothing that the owner of fence_fd submitted
 	 * can touch the storage or the guest's memory any more. Blocks at most
-	 * until deadline_ns; -ETIMEDOUT.
+	 * until deadline_ns; -ETIMEDOUT. fence_fd polls readable or hung up
+	 * when the wait is over. NULL when fence_fd() is always -1.
 	 */
 	int (*fence)(int fence_fd, uint64_t deadline_ns);
 };

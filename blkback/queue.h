@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue.h - one ring of a disk: pulls requests, has them carried out, answers.
+ *
+ * A queue is a source of a data thread: ring, pending array, grant cache and
+ * storage channel are that thread's alone while it runs. The control thread
+ * makes it (blkback_queue_open), starts and stops it, and frees it. What a
+ * guest can send ends here in one of two ways: the request is answered with an
+ * error, or, when the ring itself is impossible or the frontend is gone, the
+ * queue stops, says so once (config.event_fd), and lets other disks go on.
+ *
+ * Logs: never. Allocates: in blkback_queue_open only.
+ */
+#ifndef BLKBACK_QUEUE_H
+#define BLKBACK_QUEUE_H
+
+#include "blkback/inflight.h"
+#include "blkback/storage.h"
+#include "platform/platform.h"
+#include "worker/worker.h"
+
+struct blkback_queue;
+
+struct blkback_queue_config {
+	struct platform *platform;
+	struct inflight *inflight; /* outlives the queue; has the parameters */
+	struct storage *storage;   /* outlives the queue */
+	bool resume; /* go on where the record ends; else from the beginning */
+	/*
+	 * An eventfd, the caller's: written when the queue has faulted and when
+	 * it has stopped. -1: nobody waits.
+	 */
+	int event_fd;
+};
+
+/*
+ * Control thread. Map the ring, bind the channel, open the storage channel.
+ * Errors: platform_map's and platform_evtchn_bind's, -ENOMEM, -EPROTO the
+ * record does not fit the ring, the storage driver's.
+ */
+int blkback_queue_open(const struct blkback_queue_config *config,
+		       struct blkback_queue **ret) PV_MUST_CHECK;
+/*
+ * Control thread; the queue was never started or has stopped. keep: leave the
+ * event channel bound for a successor. NULL is fine.
+ */
+void blkback_queue_close(struct blkback_queue *q, bool keep);
+
+/* To be kept for a successor before the queue is started, or -1. */
+int blkback_queue_fence_fd(const struct blkback_queue *q);
+
+/* Control thread: run on w, first of all what a predecessor left unanswered. */
+int blkback_queue_start(struct blkback_queue *q,
+			struct worker *w) PV_MUST_CHECK;
+/*
+ * Control thread: consume nothing more. 0: nothing is in flight, the queue has
+ * left its worker. -EINPROGRESS: it will have when event_fd says so and
+ * blkback_queue_stopped() is true.
+ */
+int blkback_queue_stop(struct blkback_queue *q) PV_MUST_CHECK;
+bool blkback_queue_stopped(const struct blkback_queue *q);
+
+/*
+ * 0, or why the queue stopped by itself: -EPROTO the frontend's producer index
+ * is impossible, -EPIPE the frontend is gone. Any thread.
+ */
+int blkback_queue_fault(const struct blkback_queue *q);
+
+struct blkback_queue_stats {
+	uint64_t nr_reads, nr_writes, nr_flushes;
+	uint64_t nr_errors; /* answered with anything but OKAY */
+	uint64_t nr_recovered;
+};
+/* The data thread's; any thread's while the queue does not run. */
+const struct blkback_queue_stats *
+blkback_queue_stats(const struct blkback_queue *q);
+
+/*
+ * A caller that has no worker/ thread drives the source itself: begin once,
+ * then its poll, arm and event.
+ */
+struct work_source *blkback_queue_source(struct blkback_queue *q);
+void blkback_queue_begin(struct blkback_queue *q);
+
+#endif /* BLKBACK_QUEUE_H */

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* drivers.h - every storage driver by name, for drivers.c and for tests. */
+#ifndef BLKBACK_STORAGE_DRIVERS_H
+#define BLKBACK_STORAGE_DRIVERS_H
+
+#include "blkback/storage.h"
+
+extern const struct storage_ops storage_null;
+extern const struct storage_ops storage_mem;
+extern const struct storage_ops storage_uring;
+
+#endif /* BLKBACK_STORAGE_DRIVERS_H */
