@@ -10,6 +10,8 @@
 #include "blkfront/blkfront.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,6 +63,31 @@ static int open_descriptors(struct blkfront *bf)
 	return 0;
 }
 
+/*
+ * Two processes that drive one disk would each take the connection from the
+ * other, for ever. So one of them holds a lock, a byte of RUN/lock, that ends
+ * with it. Without the right to open that file there is no protection.
+ */
+static int lock_disk(struct blkfront *bf, const char *run_dir, domid_t domid)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)((uint64_t)domid << 32 | bf->handle),
+		.l_len = 1,
+	};
+	char path[PATH_MAX];
+
+	if (str_printf(path, sizeof(path), "%s/lock", run_dir) < 0)
+		return 0;
+	bf->lock_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (bf->lock_fd < 0)
+		return 0;
+	if (fcntl(bf->lock_fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	return errno == EAGAIN || errno == EACCES ? -EBUSY : 0;
+}
+
 static int open_domain(struct blkfront *bf,
 		       const struct blkfront_config *config, char *why,
 		       size_t why_size)
@@ -76,6 +103,13 @@ static int open_domain(struct blkfront *bf,
 		    "cannot act as domain %u of %s: %s (is xenstored-lite "
 		    "running there, does the domain exist, is it yours?)",
 		    config->domid, dir, strerrordesc_np(-err));
+		return err;
+	}
+	err = lock_disk(bf, dir, config->domid);
+	if (err) {
+		say(why, why_size,
+		    "disk %u of domain %u is in use by another process",
+		    config->handle, config->domid);
 		return err;
 	}
 	fd = platform_store_connect(bf->platform);
@@ -160,6 +194,8 @@ static void free_all(struct blkfront *bf)
 		grant_pool_close(bf->pool);
 	xs_close(bf->xs);
 	platform_close(bf->platform);
+	if (bf->lock_fd >= 0)
+		close(bf->lock_fd);
 	if (bf->timer_fd >= 0)
 		close(bf->timer_fd);
 	if (bf->epoll_fd >= 0)
@@ -185,7 +221,7 @@ int blkfront_open(const struct blkfront_config *config, struct blkfront **ret,
 	if (!bf)
 		return -ENOMEM;
 	queue_init(&bf->queue);
-	bf->epoll_fd = bf->timer_fd = -1;
+	bf->epoll_fd = bf->timer_fd = bf->lock_fd = -1;
 	bf->handle = config->handle;
 	bf->queue.handle = (uint16_t)config->handle;
 	bf->buf_bytes = (buf_bytes + PV_PAGE_SIZE - 1) & ~(PV_PAGE_SIZE - 1ull);

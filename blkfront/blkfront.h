@@ -47,7 +47,8 @@ struct blkfront_info {
 
 /*
  * Connect to the disk. why (WHY_MAX bytes, may be NULL) gets a sentence on
- * failure. -ENOENT no such device; -ETIMEDOUT the backend did not answer.
+ * failure. -ENOENT no such device; -ETIMEDOUT the backend did not answer;
+ * -EBUSY another process has the disk open.
  */
 int blkfront_open(const struct blkfront_config *config, struct blkfront **ret,
 		  char *why, size_t why_size) PV_MUST_CHECK;

@@ -129,6 +129,7 @@ struct blkfront {
 	uint32_t ring_order;
 	struct evtchn *evtchn;
 
+	int lock_fd; /* this process drives the disk */
 	int epoll_fd, timer_fd;
 	uint64_t timer_at_ns; /* 0: not set */
 	uint64_t up_since_ns, backoff_ns;

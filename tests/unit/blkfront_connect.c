@@ -215,6 +215,18 @@ static void a_missing_disk_and_a_silent_backend_end_with_a_sentence(void)
 	rig_close(&rig);
 }
 
+static void a_disk_is_opened_by_one_at_a_time(void)
+{
+	struct backend be = honest();
+	struct blkfront *bf, *second = NULL;
+
+	UNIT_REQUIRE(begin(&be, &bf) == 0);
+	UNIT_CHECK(open_front(RIG_WAIT_NS, &second) == -EBUSY);
+	UNIT_CHECK(strstr(why, "in use") != NULL && second == NULL);
+	UNIT_CHECK(blkfront_rw_sync(bf, BLKFRONT_FLUSH, 0, NULL, 0) == 0);
+	finish(&be, bf);
+}
+
 static struct blkfront_io ios[300];
 
 /* Write block i of 4 KiB with its own byte, from its own buffer. */
@@ -377,6 +389,7 @@ UNIT_MAIN("blkfront_connect", UNIT_TEST(data_goes_to_the_disk_and_comes_back),
 	  UNIT_TEST(a_read_only_disk_without_flush_says_so),
 	  UNIT_TEST(nonsense_from_the_backend_is_refused_with_a_sentence),
 	  UNIT_TEST(a_missing_disk_and_a_silent_backend_end_with_a_sentence),
+	  UNIT_TEST(a_disk_is_opened_by_one_at_a_time),
 	  UNIT_TEST(a_backend_that_dies_is_waited_for_and_nothing_is_lost),
 	  UNIT_TEST(a_backend_that_closes_is_connected_to_again),
 	  UNIT_TEST(detaching_finishes_what_is_in_flight),
