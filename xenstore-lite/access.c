@@ -2,6 +2,7 @@
 /* access.c - what one domain may do to the tree. See access.h. */
 #include "xenstore-lite/access.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,8 @@ static int look_up(const struct access *ax, const struct xpath *path,
 	const struct store_node *base;
 	int err;
 
+	*state = NULL;
+	*node = NULL;
 	if (ax->txn) {
 		err = txn_touch(ax->txn, path->text, path->len, hash, node);
 		if (err)
@@ -165,6 +168,7 @@ static int create_chain(const struct access *ax, const struct xpath *path,
 		if (err)
 			return err;
 		if (w.len > parent_len) {
+			assert(parent);
 			state.perms =
 				perms_inherit(parent->state.perms, ax->domain);
 			if (!state.perms)
@@ -219,6 +223,7 @@ int access_write(const struct access *ax, const struct xpath *path,
 	struct blob *value;
 	int err = look_up(ax, path, PERM_WRITE, &state, &node);
 
+	assert(ax->txn);
 	if (err && err != -ENOENT)
 		return err;
 	if (len > ax->domain->limits->node_bytes)
@@ -240,6 +245,7 @@ int access_mkdir(const struct access *ax, const struct xpath *path)
 	struct txn_node *node;
 	int err = look_up(ax, path, PERM_WRITE, &state, &node);
 
+	assert(ax->txn);
 	return err == -ENOENT ? create(ax, path, NULL) : err;
 }
 
@@ -253,6 +259,7 @@ int access_rm(const struct access *ax, const struct xpath *path)
 	uint64_t hash;
 	int err = look_up(ax, path, PERM_WRITE, &state, &node);
 
+	assert(ax->txn);
 	if (err == -ENOENT) {
 		hash = path_hash(&ax->store->seed, path->text, parent_len);
 		return view(ax, path->text, parent_len, hash) ? 0 : -ENOENT;
@@ -271,6 +278,7 @@ int access_set_perms(const struct access *ax, const struct xpath *path,
 	struct txn_node *node;
 	int err = look_up(ax, path, PERM_WRITE | PERM_OWNER, &state, &node);
 
+	assert(ax->txn);
 	if (err)
 		return err;
 	if (!ax->domain->privileged &&

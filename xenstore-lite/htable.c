@@ -22,7 +22,8 @@ void htable_fini(struct htable *t)
 static void grow(struct htable *t)
 {
 	uint32_t mask = t->mask * 2 + 1;
-	struct hnode **buckets = calloc((size_t)mask + 1, sizeof(*buckets));
+	struct hnode **buckets =
+		calloc((size_t)mask + 1, sizeof(struct hnode *));
 
 	if (!buckets)
 		return;

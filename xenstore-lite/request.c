@@ -229,8 +229,8 @@ static int do_directory_part(struct xsd_conn *conn, const struct request *rq)
 		return err;
 	if (offset > bytes)
 		offset = (uint32_t)bytes;
-	answer_part(conn, rq, generation, names ? names + offset : NULL,
-		    bytes - offset);
+	answer_part(conn, rq, generation, names ? names + offset : "",
+		    names ? bytes - offset : 0);
 	free(names);
 	return 0;
 }

@@ -144,9 +144,9 @@ static int queue_event(struct xs *xs, struct xs_watch *watch, const char *path)
 		list_for_each_safe(l, tmp, &watch->events)
 			event_free(container_of(l, struct event, of_watch));
 		path = watch->path;
-	}
-	if (is_queued(watch, path))
+	} else if (is_queued(watch, path)) {
 		return 0;
+	}
 	bytes = strlen(path) + 1;
 	event = malloc(sizeof(*event) + bytes);
 	if (!event)
@@ -296,16 +296,14 @@ static int wait_answer(struct xs *xs, struct xsd_sockmsg *hdr)
 	}
 }
 
-/* The store's verdict when the answer is an error. */
-static int error_of(struct xs *xs, size_t len)
+/* The (positive) errno that an error answer names; 0 when it names none. */
+static int error_of(const struct xs *xs, size_t len)
 {
 	const char *name = payload_of(xs);
 
 	if (len == 0 || name[len - 1] != '\0')
-		return lost(xs, -EPROTO);
-	if (strcmp(name, "EQUOTA") == 0)
-		return -EDQUOT;
-	return -xsd_error_number(name);
+		return 0;
+	return strcmp(name, "EQUOTA") ? xsd_error_number(name) : EDQUOT;
 }
 
 /*
@@ -341,7 +339,9 @@ static int talk(struct xs *xs, enum xsd_sockmsg_type type, xs_txn_t tx,
 	    (hdr.type != (uint32_t)type && hdr.type != XS_ERROR))
 		return lost(xs, -EPROTO);
 	if (hdr.type == XS_ERROR) {
-		err = error_of(xs, hdr.len);
+		int number = error_of(xs, hdr.len);
+
+		err = number > 0 ? -number : lost(xs, -EPROTO);
 	} else if (ret) {
 		copy = malloc(hdr.len + 1u);
 		if (copy) {

@@ -128,11 +128,13 @@ static inline int peer_ask(struct peer *peer, uint32_t type, uint32_t tx,
 {
 	char buf[sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX];
 	struct xsd_sockmsg hdr = { .type = type,
-				   .req_id = ++peer->req_id,
 				   .tx_id = tx,
 				   .len = (uint32_t)len };
 	int got;
 
+	if (!peer || !peer->conn)
+		return -EPROTO;
+	hdr.req_id = ++peer->req_id;
 	memcpy(buf, &hdr, sizeof(hdr));
 	if (len)
 		memcpy(buf + sizeof(hdr), payload, len);

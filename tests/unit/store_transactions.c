@@ -64,34 +64,32 @@ static void an_aborted_transaction_leaves_no_trace(void)
 /* What one does in a transaction that touches `touch`, and what somebody else
  * does meanwhile: does the commit conflict? */
 struct conflict {
-	uint32_t type;
-	const char *touch;
-	uint32_t other_type;
-	const char *changed;
+	uint32_t type, other_type;
+	const char *touch, *changed;
 	int expect;
 };
 
 static void conflicts_are_per_node(void)
 {
 	static const struct conflict cases[] = {
-		{ XS_READ, "/a", XS_WRITE, "/a", -EAGAIN },
-		{ XS_READ, "/a", XS_WRITE, "/b", 0 },
-		{ XS_READ, "/a", XS_WRITE, "/a/new", 0 },
-		{ XS_READ, "/a", XS_RM, "/a", -EAGAIN },
-		{ XS_READ, "/none", XS_WRITE, "/none", -EAGAIN },
-		{ XS_READ, "/none", XS_WRITE, "/other", 0 },
-		{ XS_WRITE, "/a", XS_WRITE, "/a", -EAGAIN },
-		{ XS_WRITE, "/a", XS_READ, "/a", 0 },
-		{ XS_WRITE, "/a/x", XS_WRITE, "/a/y", 0 },
-		{ XS_WRITE, "/a/x", XS_RM, "/a", -EAGAIN },
-		{ XS_WRITE, "/a/x", XS_WRITE, "/a/x", -EAGAIN },
-		{ XS_DIRECTORY, "/a", XS_WRITE, "/a/new", -EAGAIN },
-		{ XS_DIRECTORY, "/a", XS_RM, "/a/k", -EAGAIN },
-		{ XS_DIRECTORY, "/a", XS_WRITE, "/a/k", 0 },
-		{ XS_RM, "/a", XS_WRITE, "/a/new", -EAGAIN },
-		{ XS_RM, "/a", XS_WRITE, "/a/k", -EAGAIN },
-		{ XS_RM, "/a", XS_WRITE, "/b", 0 },
-		{ XS_GET_PERMS, "/a", XS_SET_PERMS, "/a", -EAGAIN },
+		{ XS_READ, XS_WRITE, "/a", "/a", -EAGAIN },
+		{ XS_READ, XS_WRITE, "/a", "/b", 0 },
+		{ XS_READ, XS_WRITE, "/a", "/a/new", 0 },
+		{ XS_READ, XS_RM, "/a", "/a", -EAGAIN },
+		{ XS_READ, XS_WRITE, "/none", "/none", -EAGAIN },
+		{ XS_READ, XS_WRITE, "/none", "/other", 0 },
+		{ XS_WRITE, XS_WRITE, "/a", "/a", -EAGAIN },
+		{ XS_WRITE, XS_READ, "/a", "/a", 0 },
+		{ XS_WRITE, XS_WRITE, "/a/x", "/a/y", 0 },
+		{ XS_WRITE, XS_RM, "/a/x", "/a", -EAGAIN },
+		{ XS_WRITE, XS_WRITE, "/a/x", "/a/x", -EAGAIN },
+		{ XS_DIRECTORY, XS_WRITE, "/a", "/a/new", -EAGAIN },
+		{ XS_DIRECTORY, XS_RM, "/a", "/a/k", -EAGAIN },
+		{ XS_DIRECTORY, XS_WRITE, "/a", "/a/k", 0 },
+		{ XS_RM, XS_WRITE, "/a", "/a/new", -EAGAIN },
+		{ XS_RM, XS_WRITE, "/a", "/a/k", -EAGAIN },
+		{ XS_RM, XS_WRITE, "/a", "/b", 0 },
+		{ XS_GET_PERMS, XS_SET_PERMS, "/a", "/a", -EAGAIN },
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
