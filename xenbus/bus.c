@@ -111,9 +111,58 @@ fail:
 	return err;
 }
 
+struct removal {
+	struct xenbus_bus *bus;
+	uint32_t frontend_id, handle;
+};
+
+/* Our directory, unless it is somebody's new one, and an empty parent. */
+static int remove_dir_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
+{
+	struct removal *r = arg;
+	char dir[sizeof(r->bus->base) + 32], parent[sizeof(dir)], **names;
+	uint32_t state;
+	unsigned nr;
+	int err;
+
+	if (str_printf(parent, sizeof(parent), "%s/%u", r->bus->base,
+		       r->frontend_id) < 0 ||
+	    str_printf(dir, sizeof(dir), "%s/%u/%u", r->bus->base,
+		       r->frontend_id, r->handle) < 0)
+		return -ENAMETOOLONG;
+	err = xs_read_u32(xs, tx, dir, "state", XENBUS_NR_STATES - 1, &state);
+	if (err)
+		return err;
+	if (state != XenbusStateClosed)
+		return -EEXIST;
+	err = xs_rm(xs, tx, dir);
+	if (err)
+		return err;
+	err = xs_directory(xs, tx, parent, &names, &nr);
+	if (err)
+		return err;
+	free(names);
+	return nr ? 0 : xs_rm(xs, tx, parent);
+}
+
+/* The toolstack removes a detached device's directory, but not a dead guest's.
+ */
+static void remove_dir(struct xenbus_bus *bus, uint32_t frontend_id,
+		       uint32_t handle)
+{
+	struct removal r = { bus, frontend_id, handle };
+	int err = xs_transaction(bus->xs, remove_dir_in_txn, &r);
+
+	if (err && err != -ENOENT && err != -EEXIST)
+		log_warn("%s d%u/%u: cannot remove its backend directory: %s",
+			 bus->driver->type, frontend_id, handle,
+			 strerrordesc_np(-err));
+}
+
 /*
  * A directory may be there: take it, unless it is one that was detached and
  * closed. One whose detach a dead predecessor began is taken, to end it.
+ * A detached one of a dead guest has nobody else to remove it.
  */
 static void consider(struct xenbus_bus *bus, uint32_t frontend_id,
 		     uint32_t handle)
@@ -129,9 +178,13 @@ static void consider(struct xenbus_bus *bus, uint32_t frontend_id,
 	if (xs_read_u32_default(bus->xs, XS_NO_TXN, dir, "online", 1, 0,
 				&online) ||
 	    xs_read_u32(bus->xs, XS_NO_TXN, dir, "state", XENBUS_NR_STATES - 1,
-			&state) ||
-	    (!online && state == XenbusStateClosed))
+			&state))
 		return;
+	if (!online && state == XenbusStateClosed) {
+		if (xs_is_domain_introduced(bus->xs, frontend_id) == 0)
+			remove_dir(bus, frontend_id, handle);
+		return;
+	}
 	err = make(bus, frontend_id, handle);
 	if (err)
 		log_error("%s d%u/%u: not taken: %s", bus->driver->type,
@@ -171,53 +224,13 @@ static void consider_all(struct xenbus_bus *bus)
 	free(names);
 }
 
-struct removal {
-	struct xenbus_bus *bus;
-	struct slot *slot;
-};
-
-/* Our directory, unless it is somebody's new one, and an empty parent. */
-static int remove_dir_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
-{
-	struct removal *r = arg;
-	char parent[sizeof(r->bus->base) + 16], **names;
-	uint32_t state;
-	unsigned nr;
-	int err;
-
-	err = xs_read_u32(xs, tx, r->slot->dev.node, "state",
-			  XENBUS_NR_STATES - 1, &state);
-	if (err)
-		return err;
-	if (state != XenbusStateClosed)
-		return -EEXIST;
-	err = xs_rm(xs, tx, r->slot->dev.node);
-	if (err)
-		return err;
-	err = str_printf(parent, sizeof(parent), "%s/%u", r->bus->base,
-			 r->slot->frontend_id);
-	if (err < 0)
-		return err;
-	err = xs_directory(xs, tx, parent, &names, &nr);
-	if (err)
-		return err;
-	free(names);
-	return nr ? 0 : xs_rm(xs, tx, parent);
-}
-
 static void bury(struct xenbus_bus *bus, struct slot *s)
 {
 	uint32_t frontend_id = s->frontend_id, handle = s->handle;
 	bool made_anew = s->dev.vanished;
 
-	if (s->dev.domain_gone && !s->dev.vanished) {
-		struct removal r = { .bus = bus, .slot = s };
-		int err = xs_transaction(bus->xs, remove_dir_in_txn, &r);
-
-		if (err && err != -ENOENT && err != -EEXIST)
-			log_warn("%s: cannot remove %s: %s", s->dev.name,
-				 s->dev.node, strerrordesc_np(-err));
-	}
+	if (s->dev.domain_gone && !s->dev.vanished)
+		remove_dir(bus, frontend_id, handle);
 	slot_free(s);
 	/* The toolstack may have made the same device again meanwhile. */
 	if (made_anew)
@@ -274,6 +287,7 @@ static void release_fired(void *arg, const char *path)
 	list_for_each_safe(l, tmp, &bus->devices)
 		xenbus_run(&slot_of(l)->dev);
 	sweep(bus);
+	consider_all(bus);
 }
 
 static void expire(void *arg)

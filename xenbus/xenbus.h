@@ -22,7 +22,7 @@
  *
  * A backend that is told to close (detach) while its frontend is Connected
  * writes Closing and goes on serving until the frontend is Closing or Closed,
- * says that it is lost, or 5 s are over: the frontend can finish what is in
+ * says that it is lost, or 4 s are over: the frontend can finish what is in
  * flight. In every other case disconnect() comes before Closing. docs/xenbus.md
  * has the table and the reasons.
  *
@@ -61,7 +61,7 @@ enum xenbus_action {
 	XENBUS_DO_IMPOSSIBLE, /* this pair is the other end's fault: disconnect
 			       */
 };
-#define XENBUS_CLOSE_WAIT_NS (5 * NS_PER_S) /* a detach ends after this */
+#define XENBUS_CLOSE_WAIT_NS (4 * NS_PER_S) /* a detach ends after this */
 
 /* Pure and total over all 9x9 pairs. */
 enum xenbus_action xenbus_react(enum xenbus_role role, enum xenbus_state ours,
@@ -199,7 +199,7 @@ int xenbus_bus_open(struct xs *xs, domid_t backend_id,
 		    const struct xenbus_bus_ops *ops, void *arg,
 		    struct xenbus_bus **ret) PV_MUST_CHECK;
 /*
- * Let the bus put its timer into loop: needed for the 5 s within which every
+ * Let the bus put its timer into loop: needed for the 4 s within which every
  * detach ends. Call once, after xenbus_bus_open; close the bus before the loop.
  */
 int xenbus_bus_use_loop(struct xenbus_bus *bus,

@@ -723,6 +723,26 @@ static void clears_up_after_a_frontend_domain_that_is_gone(void)
 	end_scene();
 }
 
+/* Detached and closed, but the toolstack did not remove it in time. */
+static void clears_up_a_detached_device_of_a_dead_domain(void)
+{
+	connected_scene();
+	fake_set(BACK, "online", "0");
+	fake_set(BACK, "state", "5");
+	settle();
+	UNIT_CHECK(states_are("6", "6") && xenbus_bus_nr_devices(bus) == 0);
+	fake_fire("@releaseDomain", false);
+	settle();
+	UNIT_CHECK(states_are("6", "6"));
+	stop_frontend();
+	fake_domain_exists[3] = false;
+	fake_rm(FRONT);
+	fake_fire("@releaseDomain", false);
+	settle();
+	UNIT_CHECK(!fake_find(BACK "/state"));
+	end_scene();
+}
+
 static void keeps_the_directory_of_a_domain_that_only_hides_its_state(void)
 {
 	connected_scene();
@@ -945,6 +965,7 @@ int main(void)
 		UNIT_TEST(
 			takes_a_device_that_was_removed_and_made_again_at_once),
 		UNIT_TEST(clears_up_after_a_frontend_domain_that_is_gone),
+		UNIT_TEST(clears_up_a_detached_device_of_a_dead_domain),
 		UNIT_TEST(
 			keeps_the_directory_of_a_domain_that_only_hides_its_state),
 		UNIT_TEST(takes_nonsense_for_unknown),
