@@ -339,9 +339,11 @@ static int talk(struct xs *xs, enum xsd_sockmsg_type type, xs_txn_t tx,
 	    (hdr.type != (uint32_t)type && hdr.type != XS_ERROR))
 		return lost(xs, -EPROTO);
 	if (hdr.type == XS_ERROR) {
-		int number = error_of(xs, hdr.len);
-
-		err = number > 0 ? -number : lost(xs, -EPROTO);
+		err = -error_of(xs, hdr.len);
+		if (err >= 0) {
+			err = -EPROTO;
+			lost(xs, err);
+		}
 	} else if (ret) {
 		copy = malloc(hdr.len + 1u);
 		if (copy) {

@@ -221,11 +221,12 @@ static inline int peer_has_perms(struct peer *peer, const char *path,
 	       peer_replied(peer, words);
 }
 
+/* 0 when there can be none. */
 static inline uint32_t peer_start(struct peer *peer)
 {
-	return peer_text(peer, XS_TRANSACTION_START, 0, "")
-		       ? 0
-		       : (uint32_t)strtoul(peer->reply, NULL, 10);
+	if (!peer || peer_text(peer, XS_TRANSACTION_START, 0, ""))
+		return 0;
+	return (uint32_t)strtoul(peer->reply, NULL, 10);
 }
 
 static inline int peer_end(struct peer *peer, uint32_t tx, int commit)
