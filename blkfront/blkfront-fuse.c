@@ -356,6 +356,24 @@ static void op_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off,
 	fuse_reply_buf(fuse, buf, used);
 }
 
+/* The directory holds one file and stays so. */
+static void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name,
+		     mode_t mode, dev_t rdev)
+{
+	(void)parent;
+	(void)name;
+	(void)mode;
+	(void)rdev;
+	fuse_reply_err(fuse, EPERM);
+}
+
+static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	(void)parent;
+	(void)name;
+	fuse_reply_err(fuse, EPERM);
+}
+
 static void op_open(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct disk *disk = fuse_req_userdata(fuse);
@@ -389,6 +407,8 @@ static const struct fuse_lowlevel_ops fuse_ops = {
 	.getattr = op_getattr,
 	.setattr = op_setattr,
 	.readdir = op_readdir,
+	.mknod = op_mknod,
+	.unlink = op_unlink,
 	.open = op_open,
 	.read = op_read,
 	.write = op_write,
