@@ -107,17 +107,12 @@ struct storage_ops {
 	int (*wait_fd)(struct storage_channel *ch);
 	/*
 	 * A descriptor, the channel's, whose duplicate outlives this process in
-	 * the monitor's keeping and lets a successor wait for what this process
-	 * left in the kernel; or -1: the process's end is wait enough.
+	 * the monitor's keeping: it hangs up (POLLHUP) when nothing that this
+	 * process submitted can touch the storage or the guest's memory any
+	 * more, and not before; a successor waits for that. -1: the process's
+	 * end is wait enough.
 	 */
 	int (*fence_fd)(struct storage_channel *ch);
-	/*
-	 * Successor: wait until nothing that the owner of fence_fd submitted
-	 * can touch the storage or the guest's memory any more. Blocks at most
-	 * until deadline_ns; -ETIMEDOUT. fence_fd polls readable or hung up
-	 * when the wait is over. NULL when fence_fd() is always -1.
-	 */
-	int (*fence)(int fence_fd, uint64_t deadline_ns);
 };
 
 struct storage {

@@ -23,7 +23,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +30,6 @@
 
 #include "blkback/storage/done.h"
 #include "blkback/storage/drivers.h"
-#include "util/clock.h"
 #include "util/num.h"
 
 #define REAP_BATCH    64u
@@ -342,27 +340,6 @@ static int uring_fence_fd(struct storage_channel *ch)
 	return channel_of(ch)->fence_fd;
 }
 
-static int uring_fence(int fence_fd, uint64_t deadline_ns)
-{
-	for (;;) {
-		struct pollfd p = { .fd = fence_fd, .events = POLLIN };
-		uint64_t now = clock_now_ns(), left_ns;
-		struct timespec ts;
-
-		left_ns = now < deadline_ns ? deadline_ns - now : 0;
-		ts.tv_sec = (time_t)(left_ns / NS_PER_S);
-		ts.tv_nsec = (long)(left_ns % NS_PER_S);
-		switch (ppoll(&p, 1, &ts, NULL)) {
-		case -1:
-			if (errno != EINTR)
-				return -errno;
-			break;
-		case 0: return -ETIMEDOUT;
-		default: return p.revents & POLLHUP ? 0 : -EBADF;
-		}
-	}
-}
-
 const struct storage_ops storage_uring = {
 	.name = "uring",
 	.help = "/PATH\ta regular file or a block device, through io_uring",
@@ -377,5 +354,4 @@ const struct storage_ops storage_uring = {
 	.poll = uring_poll,
 	.wait_fd = uring_wait_fd,
 	.fence_fd = uring_fence_fd,
-	.fence = uring_fence,
 };

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * blkbackd.c - the storage backend daemon: monitor and worker, one program.
+ *
+ * The monitor (target.c) opens disks and starts the worker, which is the same
+ * program with --worker. The worker's control thread is here; vbd.c does its
+ * work, the data threads carry the requests.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "blkback/target.h"
+#include "blkback/vbd.h"
+#include "util/clock.h"
+#include "util/num.h"
+
+#define VERSION	    "0.1"
+#define SPIN_MAX_NS (50 * NS_PER_US)
+#define DRAIN_NS    (1 * NS_PER_S) /* the monitor waits 2 s for our end */
+
+struct options {
+	const char *run_dir;
+	uint32_t domid;
+	uint32_t nr_workers;
+	bool worker, verbose, has_domid;
+};
+
+/* ---- worker -------------------------------------------------------------- */
+
+struct control {
+	struct blkback bb;
+	struct xs *xs;
+	struct xenbus_bus *bus;
+};
+
+static void store_lost(struct control *c, int err)
+{
+	log_error("the store is gone: %s", strerrordesc_np(-err));
+	loop_stop(c->bb.loop, err);
+}
+
+static void store_readable(void *arg, uint32_t events)
+{
+	struct control *c = arg;
+	int err = xs_dispatch(c->xs);
+
+	(void)events;
+	if (err)
+		store_lost(c, err);
+}
+
+/* Events that came during another call, before the loop sleeps. */
+static bool store_prepare(void *arg)
+{
+	struct control *c = arg;
+	int err = xs_pending(c->xs) ? xs_dispatch(c->xs) : 0;
+
+	if (err)
+		store_lost(c, err);
+	return !err && xs_pending(c->xs);
+}
+
+static void monitor_readable(void *arg, uint32_t events)
+{
+	struct control *c = arg;
+
+	(void)events;
+	loop_stop(c->bb.loop, 0);
+}
+
+static void queue_fired(void *arg, uint32_t events)
+{
+	struct control *c = arg;
+
+	(void)events;
+	vbd_run_events(&c->bb);
+}
+
+static void worker_signalled(void *arg, int signo)
+{
+	struct control *c = arg;
+
+	(void)signo;
+	loop_stop(c->bb.loop, 0);
+}
+
+/* What a worker can give up by itself. */
+static int drop_privileges(void)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	/* The sanitizers' leak check needs to trace its own process. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return -errno;
+#endif
+	return close_range(MONITOR_WORKER_FD + 1, UINT_MAX, 0) ? -errno : 0;
+}
+
+/* The connections that the monitor made for us. */
+static int control_connect(struct control *c, uint32_t *ret_generation)
+{
+	int broker_fd, store_fd;
+	int err = monitor_client_open(MONITOR_WORKER_FD, &broker_fd, &store_fd,
+				      ret_generation, &c->bb.monitor);
+
+	if (err)
+		return err;
+	err = platform_lite_adopt(broker_fd, &c->bb.platform);
+	if (err) {
+		close(broker_fd);
+		close(store_fd);
+		return err;
+	}
+	err = xs_open_fd(store_fd, &c->xs);
+	if (err)
+		close(store_fd);
+	return err;
+}
+
+static int control_sources(struct control *c)
+{
+	static const int signals[] = { SIGTERM };
+	struct loop *loop = c->bb.loop;
+	struct loop_prepare *prepare;
+	struct loop_fd *src;
+	int err;
+
+	err = loop_signals_add(loop, signals, ARRAY_SIZE(signals),
+			       worker_signalled, c);
+	if (!err)
+		err = loop_fd_add(loop, xs_fd(c->xs), EPOLLIN, store_readable,
+				  c, &src);
+	if (!err)
+		err = loop_prepare_add(loop, store_prepare, c, &prepare);
+	if (!err)
+		err = loop_fd_add(loop, monitor_client_fd(c->bb.monitor),
+				  EPOLLIN, monitor_readable, c, &src);
+	if (!err)
+		err = loop_fd_add(loop, c->bb.event_fd, EPOLLIN, queue_fired, c,
+				  &src);
+	return err;
+}
+
+static int control_workers(struct control *c, uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		char name[16];
+		int err = str_printf(name, sizeof(name), "blkback-%u", i);
+
+		if (err >= 0)
+			err = worker_open(name, SPIN_MAX_NS, &c->bb.workers[i]);
+		if (err < 0)
+			return err;
+		c->bb.nr_workers++;
+	}
+	return 0;
+}
+
+static int control_open(struct control *c, uint32_t nr_workers)
+{
+	uint32_t generation;
+	int err = control_connect(c, &generation);
+
+	if (err)
+		return err;
+	c->bb.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->bb.event_fd < 0)
+		return -errno;
+	err = loop_open(&c->bb.loop);
+	if (!err)
+		err = control_sources(c);
+	if (!err)
+		err = control_workers(c, nr_workers);
+	if (!err)
+		err = xenbus_bus_open(c->xs, platform_domid(c->bb.platform),
+				      &vbd_driver, &vbd_bus_ops, &c->bb,
+				      &c->bus);
+	if (!err)
+		err = xenbus_bus_use_loop(c->bus, c->bb.loop);
+	if (!err)
+		err = monitor_client_ready(c->bb.monitor);
+	if (!err && generation)
+		log_info("worker %u serves %u disks", generation,
+			 xenbus_bus_nr_devices(c->bus));
+	return err;
+}
+
+static void control_close(struct control *c)
+{
+	vbd_drain_all(&c->bb, clock_now_ns() + DRAIN_NS);
+	xenbus_bus_close(c->bus);
+	for (uint32_t i = 0; i < c->bb.nr_workers; i++)
+		worker_close(c->bb.workers[i]);
+	if (c->bb.loop)
+		loop_close(c->bb.loop);
+	if (c->bb.event_fd >= 0)
+		close(c->bb.event_fd);
+	xs_close(c->xs);
+	platform_close(c->bb.platform);
+	monitor_client_close(c->bb.monitor);
+}
+
+static int run_worker(const struct options *o)
+{
+	static const int signals[] = { SIGTERM };
+	struct control c = { .bb.event_fd = -1 };
+	int err;
+
+	list_init(&c.bb.vbds);
+	loop_signals_block(signals, ARRAY_SIZE(signals));
+	err = drop_privileges();
+	if (!err)
+		err = control_open(&c, o->nr_workers);
+	if (err)
+		log_error("starting the worker: %s", strerrordesc_np(-err));
+	else
+		err = loop_run(c.bb.loop);
+	control_close(&c);
+	return err ? 1 : 0;
+}
+
+/* ---- monitor ------------------------------------------------------------- */
+
+static int run_monitor(const struct options *o)
+{
+	char program[PATH_MAX], nr_workers[16];
+	const char *argv[] = { "blkbackd",
+			       "--worker",
+			       "--workers",
+			       nr_workers,
+			       o->verbose ? "-v" : NULL,
+			       NULL };
+	struct monitor_config config = {
+		.program = program,
+		.worker_argv = argv,
+		.run_dir = o->run_dir,
+		.domid = (domid_t)o->domid,
+		.ops = &target_ops,
+		.ready_line = "ready",
+	};
+	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	struct platform *platform;
+	int err;
+
+	if (len < 0 || str_printf(nr_workers, sizeof(nr_workers), "%u",
+				  o->nr_workers) < 0) {
+		log_error("cannot find this program's own path: is /proc "
+			  "mounted?");
+		return 1;
+	}
+	program[len] = '\0';
+	err = platform_lite_open(o->run_dir, (domid_t)o->domid, &platform);
+	if (err) {
+		log_error("cannot be domain %u in %s: %s: is xenstored-lite "
+			  "running there, and does the domain exist?",
+			  o->domid, o->run_dir, strerrordesc_np(-err));
+		return 1;
+	}
+	config.arg = platform;
+	err = monitor_run(&config);
+	platform_close(platform);
+	return err ? 1 : 0;
+}
+
+/* ---- command line -------------------------------------------------------- */
+
+static const char usage[] =
+	"usage: blkbackd --run-dir DIR --domain N [--workers N] [-v]\n"
+	"       blkbackd --list-drivers | --help | --version\n"
+	"\n"
+	"Serve the disks that the toolstack gives to driver domain N.\n"
+	"\n"
+	"  --run-dir DIR   run directory of xenstored-lite ($PVSPLIT_RUN, or\n"
+	"                  /run/pvsplit)\n"
+	"  --domain N      the driver domain's number\n"
+	"  --workers N     data threads, at most one per CPU (1)\n"
+	"  --list-drivers  what a disk can be, and how to write it\n"
+	"  -v              say more\n";
+
+static void list_drivers(void)
+{
+	for (unsigned i = 0; storage_drivers[i]; i++)
+		printf("%s\t%s\n", storage_drivers[i]->name,
+		       storage_drivers[i]->help);
+}
+
+static int bad_number(const char *what, const char *text, uint32_t max)
+{
+	fprintf(stderr, "blkbackd: %s %s: not a number from 1 to %u\n", what,
+		text, max);
+	return 2;
+}
+
+static uint32_t max_workers(void)
+{
+	long nr = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (nr < 1)
+		return 1;
+	return nr < (long)BLKBACK_WORKERS_MAX ? (uint32_t)nr
+					      : BLKBACK_WORKERS_MAX;
+}
+
+/* Returns 0 to go on, else the exit status plus 1. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{ "run-dir", required_argument, NULL, 'r' },
+		{ "domain", required_argument, NULL, 'd' },
+		{ "workers", required_argument, NULL, 'n' },
+		{ "list-drivers", no_argument, NULL, 'l' },
+		{ "worker", no_argument, NULL, 'w' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "vh", longs, NULL)) != -1) {
+		switch (opt) {
+		case 'r': o->run_dir = optarg; break;
+		case 'd':
+			if (num_parse_u32(optarg, DOMID_FIRST_RESERVED - 1,
+					  &o->domid))
+				return bad_number("--domain", optarg,
+						  DOMID_FIRST_RESERVED - 1) +
+				       1;
+			o->has_domid = true;
+			break;
+		case 'n':
+			if (num_parse_u32(optarg, max_workers(),
+					  &o->nr_workers) ||
+			    !o->nr_workers)
+				return bad_number("--workers", optarg,
+						  max_workers()) +
+				       1;
+			break;
+		case 'w': o->worker = true; break;
+		case 'v': o->verbose = true; break;
+		case 'l': list_drivers(); return 1;
+		case 'V': printf("blkbackd %s\n", VERSION); return 1;
+		case 'h': fputs(usage, stdout); return 1;
+		default: fputs(usage, stderr); return 3;
+		}
+	}
+	if (optind != argc || (!o->has_domid && !o->worker)) {
+		if (optind != argc)
+			fprintf(stderr, "blkbackd: %s: too many arguments\n",
+				argv[optind]);
+		else
+			fprintf(stderr, "blkbackd: --domain is missing\n");
+		fputs(usage, stderr);
+		return 3;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .run_dir = platform_run_dir(), .nr_workers = 1 };
+	int status = parse_options(argc, argv, &o);
+
+	if (status)
+		return status - 1;
+	log_init("blkbackd", o.verbose ? LOG_DEBUG : LOG_INFO);
+	return o.worker ? run_worker(&o) : run_monitor(&o);
+}
