@@ -118,6 +118,8 @@ static inline void fake_note(const char *path, const char *value)
 	if (len < 6 || strcmp(path + len - 6, "/state") != 0)
 		return;
 	fake_writes++;
+	if (n + 8 > sizeof(fake_trace))
+		n = 0;
 	snprintf(fake_trace + n, sizeof(fake_trace) - n, "%c%s",
 		 strstr(path, "/backend/") ? '>' : '<', value);
 }
@@ -207,19 +209,27 @@ bool xs_pending(const struct xs *xs)
 	return !list_empty(&xs->events);
 }
 
+/* Run the oldest event only. */
+static inline void fake_dispatch_one(struct xs *xs)
+{
+	struct fake_event *ev;
+	struct xs_watch *w;
+	char path[256];
+
+	if (list_empty(&xs->events))
+		return;
+	ev = container_of(xs->events.next, struct fake_event, link);
+	w = ev->watch;
+	memcpy(path, ev->path, sizeof(path));
+	list_del(&ev->link);
+	free(ev);
+	w->fn(w->arg, path);
+}
+
 int xs_dispatch(struct xs *xs)
 {
-	while (!list_empty(&xs->events)) {
-		struct fake_event *ev =
-			container_of(xs->events.next, struct fake_event, link);
-		struct xs_watch *w = ev->watch;
-		char path[256];
-
-		memcpy(path, ev->path, sizeof(path));
-		list_del(&ev->link);
-		free(ev);
-		w->fn(w->arg, path);
-	}
+	while (!list_empty(&xs->events))
+		fake_dispatch_one(xs);
 	return xs->lost ? -ECONNRESET : 0;
 }
 
