@@ -107,7 +107,7 @@ static int refuse_sharing(struct pvsplit *ps, const struct device *dev,
 
 	if (xs_read_str(ps->xs, XS_NO_TXN, dev->libxl, "params", params,
 			sizeof(params)) ||
-	    strcmp(params, s->spec->target) || is_uri(params))
+	    strcmp(params, s->spec->target) != 0 || is_uri(params))
 		return 0;
 	if (s->spec->readonly &&
 	    !xs_read_str(ps->xs, XS_NO_TXN, dev->libxl, "mode", mode,

@@ -51,8 +51,7 @@ const char demo_help[] =
 	"in namespaces and a directory below $TMPDIR (else /var/tmp) that go\n"
 	"when it ends. The exit status is 0 only when every check passed.\n";
 
-/* ---- saying what happens
- * ------------------------------------------------------- */
+/* ---- saying what happens ---- */
 
 void demo_head(struct demo *d, const char *text)
 {
@@ -115,8 +114,7 @@ void demo_path(const struct demo *d, const char *name, char *buf, size_t size)
 	(void)n; /* dir is short and the names are our own */
 }
 
-/* ---- programs
- * ------------------------------------------------------------------- */
+/* ---- programs ---- */
 
 static int start_program(struct demo *d, const struct guest *guest,
 			 const char *const *argv, int out, pid_t *ret)
@@ -194,8 +192,7 @@ int demo_run(struct demo *d, const struct guest *guest, const char *const *argv,
 	return err;
 }
 
-/* ---- the inner process
- * ------------------------------------------------------------ */
+/* ---- the inner process ---- */
 
 static int make_guest(struct demo *d, struct demo_guest *g)
 {
@@ -376,8 +373,7 @@ static int inner(struct demo *d)
 	return 0;
 }
 
-/* ---- the outer process
- * ------------------------------------------------------------ */
+/* ---- the outer process ---- */
 
 static int check_tools(void)
 {

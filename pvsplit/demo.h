@@ -55,8 +55,7 @@ int demo_run(struct demo *d, const struct guest *guest, const char *const *argv,
 int demo_spawn(struct demo *d, const struct guest *guest,
 	       const char *const *argv, pid_t *ret) PV_MUST_CHECK;
 
-/* ---- demo_tree.c
- * -------------------------------------------------------------- */
+/* ---- demo_tree.c ---- */
 
 struct demo_tree {
 	unsigned nr_dirs, nr_files;
@@ -66,8 +65,7 @@ struct demo_tree {
 int demo_tree_make(const char *dir, struct demo_tree *ret) PV_MUST_CHECK;
 int demo_file_make(const char *path, uint64_t size_bytes) PV_MUST_CHECK;
 
-/* ---- demo_http.c
- * -------------------------------------------------------------- */
+/* ---- demo_http.c ---- */
 
 /*
  * A process with its own network that answers every GET with the file: eth0
@@ -76,8 +74,7 @@ int demo_file_make(const char *path, uint64_t size_bytes) PV_MUST_CHECK;
 int demo_http_start(const char *file, const char *bridge, const char *address,
 		    uint16_t port, pid_t *ret) PV_MUST_CHECK;
 
-/* ---- the parts
- * ------------------------------------------------------------------ */
+/* ---- the parts ---- */
 
 /* Returns -errno only when the demo cannot go on. */
 int demo_disk(struct demo *d) PV_MUST_CHECK;

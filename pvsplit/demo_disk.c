@@ -40,20 +40,15 @@ struct disk_part {
 	pid_t killed, successor;
 };
 
-/* ---- the data
- * --------------------------------------------------------------------- */
+/* ---- the data ---- */
 
 static int make_data(struct disk_part *p)
 {
-	const char *const argv[] = {
-		"sh",
-		"-c",
+	static const char script[] =
 		"cd \"$0\" && find . -type f -print0 | sort -z | "
-		"xargs -0 sha256sum >\"$1\"",
-		p->source,
-		p->sums,
-		NULL
-	};
+		"xargs -0 sha256sum >\"$1\"";
+	const char *const argv[] = { "sh",	"-c",	 script,
+				     p->source, p->sums, NULL };
 	int err = demo_tree_make(p->source, &p->tree);
 
 	if (err)
@@ -72,8 +67,7 @@ static int make_data(struct disk_part *p)
 	return err;
 }
 
-/* ---- the guest's work
- * ---------------------------------------------------------------- */
+/* ---- the guest's work ---- */
 
 static int make_file_system(struct disk_part *p)
 {
@@ -96,15 +90,11 @@ static int make_file_system(struct disk_part *p)
 /* Every directory reaches the disk before the next one is begun. */
 static int start_copy(struct disk_part *p, pid_t *ret)
 {
-	const char *const argv[] = {
-		"sh",
-		"-ec",
+	static const char script[] =
 		"cd \"$0\"; for dir in *; do cp -a \"$dir\" \"$1\"; "
-		"sync -f \"$1\"; done",
-		p->source,
-		p->target,
-		NULL
-	};
+		"sync -f \"$1\"; done";
+	const char *const argv[] = { "sh",	"-ec",	   script,
+				     p->source, p->target, NULL };
 
 	demo_say(p->d, "alice$ for dir in *; do cp -a $dir /files; sync -f "
 		       "/files; done");
@@ -257,8 +247,7 @@ static int give_back(struct disk_part *p)
 			     clock_now_ns() + DEVICE_DETACH_NS);
 }
 
-/* ---- behind the driver's back
- * --------------------------------------------------------- */
+/* ---- behind the driver's back ---- */
 
 static int check_image(struct disk_part *p)
 {
@@ -274,7 +263,7 @@ static int check_image(struct disk_part *p)
 		"cd \"$0\" && find . -type f -printf 'x\\n' | wc -l", p->target,
 		NULL
 	};
-	unsigned nr_found = 0;
+	unsigned long nr_found = 0;
 	char *out = NULL;
 	int err;
 
@@ -286,13 +275,13 @@ static int check_image(struct disk_part *p)
 	err = demo_run(p->d, NULL, mount, NULL);
 	if (!err)
 		err = demo_run(p->d, NULL, count, &out);
-	if (!err && sscanf(out, "%u", &nr_found) != 1)
-		nr_found = 0;
+	if (!err)
+		nr_found = strtoul(out, NULL, 10);
 	free(out);
 	if (!err)
 		err = demo_run(p->d, NULL, sums, NULL);
 	demo_result(p->d, !err && nr_found == p->tree.nr_files,
-		    "checksums on the image", "%u of %u files %s", nr_found,
+		    "checksums on the image", "%lu of %u files %s", nr_found,
 		    p->tree.nr_files, err ? "DIFFER" : "equal the source's");
 	if (umount2(p->target, 0) < 0 && !err)
 		complain(0, "demo: cannot unmount %s: %s", p->target,

@@ -18,29 +18,35 @@
 #define RETRIES	       50
 #define RETRY_NS       (100 * NS_PER_MS)
 
-/* Five echoes; the median is not in ping's summary, so its average is shown. */
+/* The number that follows the text, or 0. */
+static double number_after(const char *in, const char *text)
+{
+	const char *at = strstr(in, text);
+
+	return at ? strtod(at + strlen(text), NULL) : 0;
+}
+
+/* Five echoes. */
 static int ping(struct demo *d, const struct demo_guest *from,
 		const char *to_name, const char *to_address)
 {
 	const char *const argv[] = { "ping", "-q", "-c", "5",	     "-i",
 				     "0.2",  "-W", "2",	 to_address, NULL };
 	char what[64], *out = NULL;
-	const char *line;
-	unsigned got = 0;
-	double avg = 0;
+	const char *times;
+	double nr = 0, average = 0;
 	int err = demo_run(d, &from->guest, argv, &out);
 
-	snprintf(what, sizeof(what), "ping %s to %s", from->name, to_name);
-	line = err ? NULL : strstr(out, "packets transmitted, ");
-	if (line && sscanf(line, "packets transmitted, %u received", &got) != 1)
-		got = 0;
-	line = err ? NULL : strstr(out, "min/avg/max");
-	line = line ? strchr(line, '=') : NULL;
-	if (line && sscanf(line, "= %*f/%lf/", &avg) != 1)
-		avg = 0;
+	if (!err) {
+		nr = number_after(out, "packets transmitted, ");
+		/* "min/avg/max/mdev = 0.1/0.2/0.3/0.1 ms" */
+		times = strstr(out, "/mdev = ");
+		average = times ? number_after(times + 8, "/") : 0;
+	}
 	free(out);
-	demo_result(d, got == 5, what, "%u of 5 answered, %.2f ms on average",
-		    got, avg);
+	snprintf(what, sizeof(what), "ping %s to %s", from->name, to_name);
+	demo_result(d, nr == 5, what, "%.0f of 5 answered, %.2f ms on average",
+		    nr, average);
 	return 0;
 }
 
@@ -58,36 +64,24 @@ static int checksum(struct demo *d, const char *path, char sum[65])
 	return err;
 }
 
-static int fetch(struct demo *d)
+/* Bob fetches the server's file. */
+static int fetch(struct demo *d, const char *source)
 {
-	char source[DEMO_PATH_MAX], copy[DEMO_PATH_MAX], url[64];
+	char copy[DEMO_PATH_MAX], url[64];
 	const char *const argv[] = { "curl", "-sS", "--noproxy", "*", "-m",
 				     "60",   "-o",  copy,	 url, NULL };
 	char want[65] = "", got[65] = "-";
 	uint64_t start_ns;
 	double seconds;
-	pid_t server;
 	int err;
 
-	demo_path(d, "page.bin", source, sizeof(source));
 	demo_path(d, "page.copy", copy, sizeof(copy));
 	snprintf(url, sizeof(url), "http://%s:%d/page.bin", SERVER_ADDRESS,
 		 SERVER_PORT);
-	err = demo_file_make(source, FETCH_BYTES);
-	if (!err)
-		err = demo_http_start(source, DEMO_BRIDGE, SERVER_ADDRESS "/24",
-				      SERVER_PORT, &server);
-	if (err)
-		return complain(err, "demo: no server behind the bridge: %s",
-				strerror(-err));
-	err = ping(d, &d->bob, "the server", SERVER_ADDRESS);
 	demo_say(d, "bob$ curl %s", url);
 	start_ns = clock_now_ns();
-	if (!err)
-		err = demo_run(d, &d->bob.guest, argv, NULL);
+	err = demo_run(d, &d->bob.guest, argv, NULL);
 	seconds = (double)(clock_now_ns() - start_ns) / 1e9;
-	kill(server, SIGKILL);
-	waitpid(server, NULL, 0);
 	if (!err)
 		err = checksum(d, source, want);
 	if (!err)
@@ -160,15 +154,30 @@ static int iperf(struct demo *d)
 
 int demo_net(struct demo *d)
 {
+	char source[DEMO_PATH_MAX];
+	pid_t server;
 	int err;
 
 	demo_head(d, "2. Network: two guests, a switch, a bridge");
-	demo_say(d, "alice$ ping %s; bob$ ping %s", d->bob.address,
-		 d->alice.address);
+	demo_path(d, "page.bin", source, sizeof(source));
+	err = demo_file_make(source, FETCH_BYTES);
+	if (!err)
+		err = demo_http_start(source, DEMO_BRIDGE, SERVER_ADDRESS "/24",
+				      SERVER_PORT, &server);
+	if (err)
+		return complain(err, "demo: no server behind the bridge: %s",
+				strerror(-err));
+	demo_say(d, "a web server with a network of its own at " DEMO_BRIDGE);
+	demo_say(d, "alice$ ping %s; bob$ ping %s; bob$ ping " SERVER_ADDRESS,
+		 d->bob.address, d->alice.address);
 	err = ping(d, &d->alice, "bob", d->bob.address);
 	if (!err)
 		err = ping(d, &d->bob, "alice", d->alice.address);
 	if (!err)
-		err = fetch(d);
+		err = ping(d, &d->bob, "the server", SERVER_ADDRESS);
+	if (!err)
+		err = fetch(d, source);
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
 	return err ? err : iperf(d);
 }

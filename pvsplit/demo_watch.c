@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,8 +40,8 @@ void disk_watch_close(struct disk_watch *w)
 
 int disk_watch_look(struct disk_watch *w)
 {
-	unsigned long long f[STAT_FIELDS];
-	char buf[256];
+	uint64_t f[STAT_FIELDS];
+	char buf[256], *p = buf, *end;
 	ssize_t n = pread(w->fd, buf, sizeof(buf) - 1, 0);
 	uint64_t now = clock_now_ns(), nr_done;
 
@@ -48,10 +49,11 @@ int disk_watch_look(struct disk_watch *w)
 		return n ? -errno : -EIO;
 	buf[n] = '\0';
 	/* reads, merged, sectors, ms, writes, merged, sectors, ms, in flight */
-	if (sscanf(buf, "%llu %llu %llu %llu %llu %llu %llu %llu %llu", &f[0],
-		   &f[1], &f[2], &f[3], &f[4], &f[5], &f[6], &f[7],
-		   &f[8]) != STAT_FIELDS)
-		return -EPROTO;
+	for (unsigned i = 0; i < STAT_FIELDS; i++, p = end) {
+		f[i] = strtoull(p, &end, 10);
+		if (end == p)
+			return -EPROTO;
+	}
 	nr_done = f[0] + f[4];
 	if (nr_done != w->nr_done || !f[8] || !w->last_ns)
 		w->last_ns = now;
@@ -69,8 +71,7 @@ void disk_watch_restart(struct disk_watch *w)
 	w->longest_ns = 0;
 }
 
-/* ---- the handshake
- * --------------------------------------------------------------- */
+/* ---- the handshake ---- */
 
 static const struct {
 	bool back;
@@ -147,7 +148,7 @@ int handshake_check(struct handshake *h, char *what, size_t size)
 	for (unsigned i = 0; !ret && i < HANDSHAKE_NODES; i++) {
 		ret = xs_read_str(h->ps->xs, XS_NO_TXN, dir_of(h, i),
 				  nodes[i].node, text, sizeof(text));
-		if (!ret && strcmp(text, h->before[i])) {
+		if (!ret && strcmp(text, h->before[i]) != 0) {
 			snprintf(what, size, "%s %s was %s and is %s",
 				 nodes[i].back ? "backend" : "frontend",
 				 nodes[i].node, h->before[i], text);

@@ -8,8 +8,7 @@
 
 #include "pvsplit/device.h"
 
-/* ---- completions of a block device
- * ------------------------------------------- */
+/* ---- completions of a block device ---- */
 
 struct disk_watch {
 	int fd; /* /sys/block/loopN/stat */
@@ -26,8 +25,7 @@ void disk_watch_close(struct disk_watch *w);
 int disk_watch_look(struct disk_watch *w) PV_MUST_CHECK;
 void disk_watch_restart(struct disk_watch *w);
 
-/* ---- the handshake
- * --------------------------------------------------------------- */
+/* ---- the handshake ---- */
 
 #define HANDSHAKE_NODES 4u
 

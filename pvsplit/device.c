@@ -68,7 +68,7 @@ int device_find(struct pvsplit *ps, enum device_kind kind, domid_t domid,
 	return 0;
 }
 
-/* ---- attach -------------------------------------------------------------- */
+/* ---- attach ---- */
 
 struct attach {
 	const struct device *dev;

@@ -57,8 +57,8 @@ static int for_each_of(struct pvsplit *ps, enum device_kind kind, domid_t domid,
 		       device_fn *fn, void *arg)
 {
 	char path[DEVICE_PATH_MAX];
-	uint32_t *handles;
-	unsigned nr;
+	uint32_t *handles = NULL;
+	unsigned nr = 0;
 	int ret;
 
 	snprintf(path, sizeof(path), "/libxl/%u/device/%s", domid,
@@ -75,16 +75,15 @@ static int for_each_of(struct pvsplit *ps, enum device_kind kind, domid_t domid,
 		if (!ret)
 			ret = fn(ps, &dev, arg);
 	}
-	if (nr)
-		free(handles);
+	free(handles);
 	return ret;
 }
 
 int device_for_each(struct pvsplit *ps, enum device_kind kind, uint32_t domid,
 		    device_fn *fn, void *arg)
 {
-	uint32_t *domids;
-	unsigned nr;
+	uint32_t *domids = NULL;
+	unsigned nr = 0;
 	int ret;
 
 	if (domid != DEVICE_ALL)
@@ -94,8 +93,7 @@ int device_for_each(struct pvsplit *ps, enum device_kind kind, uint32_t domid,
 		if (domids[i] <= UINT16_MAX)
 			ret = for_each_of(ps, kind, (domid_t)domids[i], fn,
 					  arg);
-	if (nr)
-		free(domids);
+	free(domids);
 	return ret;
 }
 

@@ -63,7 +63,7 @@ int domain_lookup(struct pvsplit *ps, const char *text, domid_t *ret)
 	err = -ENOENT;
 	for (unsigned i = 0; err && i < nr; i++) {
 		if (read_name(ps, all[i], name, sizeof(name)) ||
-		    strcmp(name, text))
+		    strcmp(name, text) != 0)
 			continue;
 		*ret = (domid_t)all[i];
 		err = 0;
@@ -128,8 +128,7 @@ int domain_create(struct pvsplit *ps, const char *command, const char *name,
 	}
 }
 
-/* ---- destroy ---------------------------------------------------------------
- */
+/* ---- destroy ---- */
 
 struct destroy {
 	const char *command;
@@ -192,14 +191,13 @@ int domain_destroy(struct pvsplit *ps, const char *command, domid_t domid)
 	return 0;
 }
 
-/* ---- commands --------------------------------------------------------------
- */
+/* ---- commands ---- */
 
 int domain_create_run(struct pvsplit *ps, const struct args *args)
 {
 	const char *uid_text = args_get(args, "uid");
 	uint32_t uid = getuid();
-	domid_t domid;
+	domid_t domid = 0;
 	int err;
 
 	if (uid_text && num_parse_u32(uid_text, UINT32_MAX - 1, &uid))
@@ -219,7 +217,7 @@ int domain_create_run(struct pvsplit *ps, const struct args *args)
 
 int domain_destroy_run(struct pvsplit *ps, const struct args *args)
 {
-	domid_t domid;
+	domid_t domid = 0;
 	int err = pvsplit_connect(ps);
 
 	if (!err)

@@ -23,8 +23,7 @@
 #define CLOSE_NS (20 * NS_PER_S)
 #define STOP_NS	 (20 * NS_PER_S)
 
-/* ---- what must be there
- * ------------------------------------------------------ */
+/* ---- what must be there ---- */
 
 static int need_device(const char *command, const char *path,
 		       unsigned dev_major, unsigned dev_minor, const char *what)
@@ -68,8 +67,7 @@ int guest_requirements(const char *command, unsigned nr_disks, unsigned nr_vifs)
 	return err;
 }
 
-/* ---- start
- * ---------------------------------------------------------------------- */
+/* ---- start ---- */
 
 static void run_init(struct pvsplit *ps, const struct guest_config *config,
 		     int sock)
@@ -213,8 +211,7 @@ fail:
 	return err;
 }
 
-/* ---- inside
- * ---------------------------------------------------------------------- */
+/* ---- inside ---- */
 
 struct inside {
 	const struct guest *guest;

@@ -71,8 +71,7 @@ int guest_close_disks(struct pvsplit *ps, struct guest *guest) PV_MUST_CHECK;
 /* End what runs inside, take everything down in order; the guest is gone. */
 void guest_stop(struct guest *guest);
 
-/* ---- between guest.c and guest_init.c -------------------------------------
- */
+/* ---- between guest.c and guest_init.c ---- */
 
 enum guest_request {
 	GUEST_CLOSE_DISKS = 'd'

@@ -47,8 +47,7 @@ struct init {
 	struct guest_report report;
 };
 
-/* ---- up
- * ------------------------------------------------------------------------- */
+/* ---- up ---- */
 
 static int refuse(const struct init *in, int err, const char *what)
 {
@@ -220,8 +219,7 @@ static int bring_up(struct init *in)
 	return err;
 }
 
-/* ---- down
- * ------------------------------------------------------------------------ */
+/* ---- down ---- */
 
 static bool is_frontend(const struct init *in, pid_t pid)
 {
@@ -383,8 +381,7 @@ static void take_down(struct init *in)
 		end_frontend(&in->vifs[i]);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static int open_child_fd(void)
 {

@@ -73,7 +73,7 @@ out:
 
 int link_up(const char *ifname)
 {
-	struct nl_sock *sock;
+	struct nl_sock *sock = NULL;
 	int err = open_socket(&sock);
 
 	if (err)
@@ -88,7 +88,7 @@ int link_add_address(const char *ifname, const char *address)
 	struct rtnl_link *link = NULL;
 	struct rtnl_addr *addr = NULL;
 	struct nl_addr *local = NULL;
-	struct nl_sock *sock;
+	struct nl_sock *sock = NULL;
 	int err = open_socket(&sock);
 
 	if (err)
@@ -143,7 +143,7 @@ int link_add_default_route(const char *ifname, const char *gw)
 {
 	struct rtnl_link *link = NULL;
 	struct nl_addr *address = NULL;
-	struct nl_sock *sock;
+	struct nl_sock *sock = NULL;
 	int err = open_socket(&sock);
 
 	if (err)
@@ -162,7 +162,7 @@ int link_add_default_route(const char *ifname, const char *gw)
 int link_add_bridge(const char *ifname)
 {
 	struct rtnl_link *link;
-	struct nl_sock *sock;
+	struct nl_sock *sock = NULL;
 	int err = open_socket(&sock);
 
 	if (err)
@@ -182,7 +182,7 @@ int link_add_bridge(const char *ifname)
 int link_add_veth(const char *ifname, const char *bridge, const char *peer,
 		  pid_t pid)
 {
-	struct nl_sock *sock;
+	struct nl_sock *sock = NULL;
 	int err = open_socket(&sock);
 
 	if (err)

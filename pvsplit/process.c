@@ -63,10 +63,13 @@ static int become(const struct process_spec *spec, pid_t parent)
 	if (!err && spec->dir && chdir(spec->dir) < 0)
 		err = -errno;
 	for (unsigned i = 0; !err && spec->env && spec->env[i]; i++) {
-		char *copy = strdup(spec->env[i]);
+		const char *equals = strchr(spec->env[i], '=');
+		char *name =
+			strndup(spec->env[i], (size_t)(equals - spec->env[i]));
 
-		if (!copy || putenv(copy) != 0)
+		if (!name || setenv(name, equals + 1, 1) < 0)
 			err = -ENOMEM;
+		free(name);
 	}
 	if (err)
 		return err;
@@ -77,7 +80,7 @@ static int become(const struct process_spec *spec, pid_t parent)
 
 int process_start(const struct process_spec *spec, pid_t *ret)
 {
-	int report[2], err = 0;
+	int report[2] = { -1, -1 }, err = 0;
 	pid_t parent = getpid(), pid;
 	ssize_t n;
 
@@ -172,8 +175,8 @@ int process_wait_ready(const struct pvsplit *ps, int fd, uint64_t deadline_ns)
 int process_start_ready(const struct pvsplit *ps, struct process_spec *spec,
 			uint64_t deadline_ns, pid_t *ret, int *ret_out)
 {
-	int out[2], err;
-	pid_t pid;
+	int out[2] = { -1, -1 }, err;
+	pid_t pid = 0;
 
 	if (pipe2(out, O_CLOEXEC) < 0)
 		return -errno;
@@ -244,8 +247,7 @@ bool process_have(const char *name)
 	return false;
 }
 
-/* ---- /proc/PID/stat --------------------------------------------------------
- */
+/* ---- /proc/PID/stat ---- */
 
 /*
  * The text after "(comm) ": fields from the third on. comm may hold anything,

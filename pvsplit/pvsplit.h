@@ -32,7 +32,7 @@ struct pvsplit {
 	struct xs *xs;
 };
 
-/* ---- the command line --------------------------------------------------- */
+/* ---- the command line ---- */
 
 #define ARGS_OPTIONS_MAX 64u
 
@@ -68,7 +68,7 @@ struct command {
 /* The last value given for the option, "" for one without value, or NULL. */
 const char *args_get(const struct args *args, const char *name);
 
-/* ---- saying things ------------------------------------------------------ */
+/* ---- saying things ---- */
 
 /* One line "pvsplit: what: why; what to do" on standard error. Returns err. */
 int complain(int err, const char *fmt, ...) PV_PRINTF(2, 3);
@@ -91,7 +91,7 @@ int output_list(const struct pvsplit *ps, json_t *list,
 int output_result(const struct pvsplit *ps, json_t *object, const char *fmt,
 		  ...) PV_PRINTF(3, 4);
 
-/* ---- connection and waiting --------------------------------------------- */
+/* ---- connection and waiting ---- */
 
 /* Open the run directory as domain 0; twice is fine. */
 int pvsplit_connect(struct pvsplit *ps) PV_MUST_CHECK;

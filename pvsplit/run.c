@@ -54,8 +54,7 @@ struct run {
 	bool created;
 };
 
-/* ---- the command line
- * -------------------------------------------------------- */
+/* ---- the command line ---- */
 
 static int parse_specs(struct run *r)
 {
@@ -101,8 +100,7 @@ static int check_args(struct run *r)
 	return 0;
 }
 
-/* ---- what the guest has
- * -------------------------------------------------------- */
+/* ---- what the guest has ---- */
 
 static int make_domain(struct run *r)
 {
@@ -234,8 +232,7 @@ static int undo(struct run *r)
 	return first ? first : err;
 }
 
-/* ---- the command
- * ------------------------------------------------------------------ */
+/* ---- the command ---- */
 
 /*
  * Pass a signal on that was sent to us alone; what a terminal sends goes to the

@@ -118,8 +118,7 @@ void service_last_words(const struct pvsplit *ps, const char *name, char *buf,
 	fclose(f);
 }
 
-/* ---- pid files
- * --------------------------------------------------------------- */
+/* ---- pid files ---- */
 
 /* Which boot this is: a start time means nothing in another one. */
 static void boot_id(char buf[BOOT_MAX])
@@ -164,27 +163,42 @@ fail:
 			strerror(-err));
 }
 
+/* "PID START BOOT", as write_pid wrote it. */
+static int parse_pid(char *line, uint32_t *pid, uint64_t *start, char **boot)
+{
+	char *word = strsep(&line, " ");
+
+	if (!word || num_parse_u32(word, INT32_MAX, pid) || *pid <= 1)
+		return -EINVAL;
+	word = strsep(&line, " ");
+	if (!word || num_parse_u64(word, UINT64_MAX, start) || !line)
+		return -EINVAL;
+	line[strcspn(line, "\n")] = '\0';
+	*boot = line;
+	return 0;
+}
+
 int service_pid(const struct pvsplit *ps, const char *name, pid_t *ret)
 {
-	char path[PATH_MAX], then[BOOT_MAX] = "", now[BOOT_MAX];
-	unsigned long long start;
-	uint64_t really;
+	char path[PATH_MAX], line[BOOT_MAX + 40] = "", now[BOOT_MAX], *then;
+	uint64_t start, really;
+	uint32_t pid;
 	FILE *f;
-	int err = path_of(ps, "pid", name, "", path, sizeof(path)), pid, n;
+	int err = path_of(ps, "pid", name, "", path, sizeof(path));
 
 	if (err)
 		return err;
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
-	n = fscanf(f, "%d %llu %39s", &pid, &start, then);
+	then = fgets(line, sizeof(line), f);
 	fclose(f);
 	boot_id(now);
-	if (n < 2 || pid <= 1 || strcmp(then, now) ||
-	    process_start_time(pid, &really) || really != start ||
-	    process_state(pid) == 'Z')
+	if (!then || parse_pid(line, &pid, &start, &then) ||
+	    strcmp(then, now) != 0 || process_start_time((pid_t)pid, &really) ||
+	    really != start || process_state((pid_t)pid) == 'Z')
 		return -ESRCH;
-	*ret = pid;
+	*ret = (pid_t)pid;
 	return 0;
 }
 
@@ -193,11 +207,27 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+/* One more name; -ENOMEM. */
+static int add_name(char (**names)[SERVICE_NAME_MAX], unsigned *nr,
+		    const char *name)
+{
+	char(*more)[SERVICE_NAME_MAX];
+	size_t len = strlen(name);
+
+	if (name[0] == '.' || len >= SERVICE_NAME_MAX)
+		return 0;
+	more = reallocarray(*names, *nr + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	memcpy(more[(*nr)++], name, len + 1);
+	*names = more;
+	return 0;
+}
+
 int service_names(const struct pvsplit *ps, char (**ret)[SERVICE_NAME_MAX],
 		  unsigned *ret_nr)
 {
-	char path[PATH_MAX], (*names)[SERVICE_NAME_MAX] = NULL,
-			     (*more)[SERVICE_NAME_MAX];
+	char path[PATH_MAX], (*names)[SERVICE_NAME_MAX] = NULL;
 	unsigned nr = 0;
 	struct dirent *e;
 	DIR *dir;
@@ -206,21 +236,14 @@ int service_names(const struct pvsplit *ps, char (**ret)[SERVICE_NAME_MAX],
 	if (err)
 		return err;
 	dir = opendir(path);
-	while (dir && (e = readdir(dir)) != NULL) {
-		if (e->d_name[0] == '.' ||
-		    strlen(e->d_name) >= SERVICE_NAME_MAX)
-			continue;
-		more = reallocarray(names, nr + 1, sizeof(*names));
-		if (!more) {
-			closedir(dir);
-			free(names);
-			return -ENOMEM;
-		}
-		names = more;
-		snprintf(names[nr++], SERVICE_NAME_MAX, "%s", e->d_name);
-	}
+	while (dir && !err && (e = readdir(dir)) != NULL)
+		err = add_name(&names, &nr, e->d_name);
 	if (dir)
 		closedir(dir);
+	if (err) {
+		free(names);
+		return err;
+	}
 	if (nr)
 		qsort(names, nr, sizeof(*names), compare_names);
 	*ret = names;
@@ -228,8 +251,7 @@ int service_names(const struct pvsplit *ps, char (**ret)[SERVICE_NAME_MAX],
 	return 0;
 }
 
-/* ---- start and stop
- * ------------------------------------------------------------ */
+/* ---- start and stop ---- */
 
 /* Why it did not start, in its own last words. */
 static int explain(const struct pvsplit *ps, const char *name, int err)
@@ -259,8 +281,8 @@ int service_start(struct pvsplit *ps, const char *name, const char *const *argv)
 				     .own_session = true,
 				     .ignore_sigpipe = true,
 				     .dir = "/" };
-	pid_t pid;
-	int err, out;
+	pid_t pid = 0;
+	int err, out = -1;
 
 	err = process_program(argv[0], program, sizeof(program));
 	if (err)
@@ -308,7 +330,7 @@ static int end_by_pidfd(int pidfd, const char *name)
 int service_stop(const struct pvsplit *ps, const char *name)
 {
 	char path[PATH_MAX];
-	pid_t pid, again;
+	pid_t pid = 0, again;
 	int err, fd;
 
 	err = service_pid(ps, name, &pid);

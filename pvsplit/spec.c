@@ -98,7 +98,7 @@ static int next_field(struct parse *p)
 	return 1;
 }
 
-/* ---- disks -------------------------------------------------------------- */
+/* ---- disks ---- */
 
 /* "a".."z", "aa".. to 0.., or -EINVAL. */
 static int letters_index(const char *letters, uint32_t *ret)
@@ -268,7 +268,7 @@ int spec_disk_parse(const char *text, bool guest, struct disk_spec *ret,
 	return 0;
 }
 
-/* ---- interfaces ---------------------------------------------------------- */
+/* ---- interfaces ---- */
 
 static int hex_digit(char c)
 {
