@@ -105,6 +105,7 @@ int lite_call(struct lite *l, struct lite_request *req, struct lite_reply *rep,
 {
 	int fd = -1, err;
 
+	memset(rep, 0, sizeof(*rep));
 	pthread_mutex_lock(&l->call_lock);
 	err = round_trip(l, req, rep, &fd);
 	pthread_mutex_unlock(&l->call_lock);

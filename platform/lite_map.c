@@ -10,6 +10,7 @@
  */
 #include "platform/lite.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,7 @@ static int acquire_all(struct lite *l, domid_t domid, const grant_ref_t *refs,
 	uint32_t done = 0;
 	int err = 0;
 
+	assert(nr > 0);
 	pthread_mutex_lock(&l->map_lock);
 	peer = lite_peer_get(l, domid);
 	if (!peer)

@@ -227,7 +227,7 @@ int lite_region_ask(struct lite *l, struct lite_peer *peer, grant_ref_t ref,
 	pthread_mutex_unlock(&l->map_lock);
 	err = find_and_open(l, peer->domid, ref, &rep, &r);
 	pthread_mutex_lock(&l->map_lock);
-	if (err) {
+	if (!r) {
 		peer->nr_fruitless++;
 		if (err == -ENOENT || err == -EACCES)
 			detach_range(l, peer, ref, 1, dead);

@@ -14,17 +14,17 @@
 #include "platform/private.h"
 #include "util/num.h"
 
-static char default_run_dir[4096];
+static char runtime_dir[4096];
+static const char *default_run_dir = "/run/pvsplit";
 
 static void find_run_dir(void)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 
 	if (geteuid() != 0 && runtime && runtime[0] &&
-	    str_printf(default_run_dir, sizeof(default_run_dir), "%s/pvsplit",
+	    str_printf(runtime_dir, sizeof(runtime_dir), "%s/pvsplit",
 		       runtime) > 0)
-		return;
-	strcpy(default_run_dir, "/run/pvsplit");
+		default_run_dir = runtime_dir;
 }
 
 const char *platform_run_dir(void)

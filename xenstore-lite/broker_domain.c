@@ -200,7 +200,7 @@ static struct domain *domain_new(struct broker *b, domid_t domid,
 	d->serial = b->next_serial++;
 	d->domid = domid;
 	d->uid = uid;
-	strcpy(d->name, name);
+	memcpy(d->name, name, strlen(name) + 1); /* name_valid */
 	return d;
 }
 

@@ -41,9 +41,8 @@ static void holder_free(struct holder *h)
 
 void broker_holder_free_all(struct conn *c)
 {
-	while (!list_empty(&c->holders))
-		holder_free(container_of(c->holders.next, struct holder,
-					 conn_link));
+	list_for_each_safe(link, tmp, &c->holders)
+		holder_free(container_of(link, struct holder, conn_link));
 }
 
 static int holder_add(struct region *r, struct conn *c)
@@ -167,9 +166,8 @@ void broker_region_free(struct region *r)
 {
 	struct domain *d = r->conn->domain;
 
-	while (!list_empty(&r->holders))
-		holder_free(container_of(r->holders.next, struct holder,
-					 region_link));
+	list_for_each_safe(link, tmp, &r->holders)
+		holder_free(container_of(link, struct holder, region_link));
 	list_del(&r->link);
 	list_del(&r->domain_link);
 	d->nr_regions--;

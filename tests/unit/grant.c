@@ -12,6 +12,7 @@
 #include "platform/sim.h"
 #include "tests/unit/unit.h"
 
+#define PAGE  ((size_t)PV_PAGE_SIZE)
 #define BACK  1
 #define FRONT 2
 
@@ -48,13 +49,13 @@ static void knows_its_pages_by_number_reference_and_address(void)
 	UNIT_REQUIRE(!grant_pool_open(front, BACK, 100, 0, &pool));
 	base = grant_pool_base(pool);
 	UNIT_CHECK(grant_pool_nr_pages(pool) == 100);
-	UNIT_CHECK(grant_pool_page(pool, 99) == base + 99 * PV_PAGE_SIZE);
+	UNIT_CHECK(grant_pool_page(pool, 99) == base + 99 * PAGE);
 	UNIT_CHECK(grant_pool_ref(pool, 99) == grant_pool_ref(pool, 0) + 99);
 	UNIT_CHECK(grant_pool_index(pool, base) == 0);
 	UNIT_CHECK(grant_pool_index(pool, base + 4095) == 0);
 	UNIT_CHECK(grant_pool_index(pool, base + 4096) == 1);
-	UNIT_CHECK(grant_pool_index(pool, base + 100 * 4096 - 1) == 99);
-	UNIT_CHECK(grant_pool_index(pool, base + 100 * 4096) == -1);
+	UNIT_CHECK(grant_pool_index(pool, base + 100 * PAGE - 1) == 99);
+	UNIT_CHECK(grant_pool_index(pool, base + 100 * PAGE) == -1);
 	UNIT_CHECK(grant_pool_index(pool, base - 1) == -1);
 	UNIT_CHECK(grant_pool_index(pool, NULL) == -1);
 	UNIT_CHECK(grant_pool_close(pool) == 0);
@@ -153,7 +154,7 @@ static void maps_a_page_once_and_keeps_it(void)
 	begin();
 	UNIT_REQUIRE(!grant_pool_open(front, BACK, 4, 0, &pool));
 	UNIT_REQUIRE(!grant_cache_open(back, FRONT, 3, &cache));
-	strcpy(grant_pool_page(pool, 2), "two");
+	memcpy(grant_pool_page(pool, 2), "two", sizeof("two"));
 	UNIT_REQUIRE(
 		!grant_cache_get(cache, grant_pool_ref(pool, 2), true, &p1));
 	UNIT_CHECK(!strcmp(local(p1), "two"));
@@ -220,7 +221,7 @@ static void never_evicts_a_pinned_page(void)
 	UNIT_REQUIRE(!grant_pool_open(front, BACK, 8, 0, &pool));
 	UNIT_REQUIRE(!grant_cache_open(back, FRONT, 2, &cache));
 	ref = grant_pool_ref(pool, 0);
-	strcpy(grant_pool_page(pool, 0), "pinned");
+	memcpy(grant_pool_page(pool, 0), "pinned", sizeof("pinned"));
 	UNIT_REQUIRE(!grant_cache_get(cache, ref, true, &pinned));
 	for (grant_ref_t i = 1; i < 8; i++) {
 		UNIT_REQUIRE(!grant_cache_get(cache, ref + i, true, &page));

@@ -9,6 +9,8 @@
 #include "tests/unit/platform_world.h"
 #include "tests/unit/unit.h"
 
+#define PAGE ((size_t)PV_PAGE_SIZE)
+
 static struct bench {
 	bool is_sim;
 	struct world world;
@@ -84,13 +86,14 @@ static void sees_the_same_memory_from_both_sides(void)
 		refs[i] = share.first_ref + i;
 	UNIT_REQUIRE(!platform_map(b.back, b.front_id, refs, 3, true, &map));
 	UNIT_CHECK(map.nr_pages == 3 && map.domid == b.front_id);
-	for (size_t i = 0; i < 3 * PV_PAGE_SIZE; i++)
+	for (size_t i = 0; i < 3 * PAGE; i++)
 		if (*at(&map, i))
 			UNIT_REQUIRE(!"fresh pages are zero");
-	strcpy((char *)share.base + PV_PAGE_SIZE, "from the front");
-	UNIT_CHECK(!strcmp(at(&map, PV_PAGE_SIZE), "from the front"));
-	*at(&map, 2 * PV_PAGE_SIZE + 5) = 'B';
-	UNIT_CHECK(((char *)share.base)[2 * PV_PAGE_SIZE + 5] == 'B');
+	memcpy((char *)share.base + PAGE, "from the front",
+	       sizeof("from the front"));
+	UNIT_CHECK(!strcmp(at(&map, PAGE), "from the front"));
+	*at(&map, 2 * PAGE + 5) = 'B';
+	UNIT_CHECK(((char *)share.base)[2 * PAGE + 5] == 'B');
 	platform_unmap(b.back, &map);
 	UNIT_CHECK(map.nr_pages == 0);
 	UNIT_CHECK(platform_unshare(b.front, &share) == 0);
@@ -105,9 +108,9 @@ static void maps_references_in_any_order_as_one_range(void)
 	UNIT_REQUIRE(!platform_share(b.front, b.back_id, 8, 0, &s1));
 	UNIT_REQUIRE(!platform_share(b.front, b.back_id, 2, 0, &s2));
 	for (int i = 0; i < 8; i++)
-		((char *)s1.base)[i * PV_PAGE_SIZE] = (char)('a' + i);
+		((char *)s1.base)[i * PAGE] = (char)('a' + i);
 	for (int i = 0; i < 2; i++)
-		((char *)s2.base)[i * PV_PAGE_SIZE] = (char)('y' + i);
+		((char *)s2.base)[i * PAGE] = (char)('y' + i);
 	const grant_ref_t refs[] = { s1.first_ref + 7, s1.first_ref + 2,
 				     s1.first_ref + 3, s2.first_ref + 1,
 				     s2.first_ref,     s1.first_ref + 2 };
@@ -115,10 +118,10 @@ static void maps_references_in_any_order_as_one_range(void)
 
 	UNIT_REQUIRE(!platform_map(b.back, b.front_id, refs, 6, true, &map));
 	for (int i = 0; i < 6; i++)
-		UNIT_CHECK(*at(&map, i * PV_PAGE_SIZE) == expect[i]);
-	*at(&map, 1 * PV_PAGE_SIZE) = '!';
-	UNIT_CHECK(*at(&map, 5 * PV_PAGE_SIZE) == '!');
-	UNIT_CHECK(((char *)s1.base)[2 * PV_PAGE_SIZE] == '!');
+		UNIT_CHECK(*at(&map, i * PAGE) == expect[i]);
+	*at(&map, 1 * PAGE) = '!';
+	UNIT_CHECK(*at(&map, 5 * PAGE) == '!');
+	UNIT_CHECK(((char *)s1.base)[2 * PAGE] == '!');
 	platform_unmap(b.back, &map);
 	UNIT_CHECK(platform_unshare(b.front, &s1) == 0);
 	UNIT_CHECK(platform_unshare(b.front, &s2) == 0);
@@ -189,13 +192,13 @@ static void keeps_read_only_pages_read_only(void)
 
 	UNIT_REQUIRE(!platform_share(b.front, b.back_id, 2, SHARE_PEER_READONLY,
 				     &share));
-	strcpy(share.base, "read me");
+	memcpy(share.base, "read me", sizeof("read me"));
 	UNIT_CHECK(platform_map(b.back, b.front_id, &share.first_ref, 1, true,
 				&map) == -EACCES);
 	UNIT_REQUIRE(!platform_map(b.back, b.front_id, &share.first_ref, 1,
 				   false, &map));
 	UNIT_CHECK(!strcmp(at(&map, 0), "read me"));
-	strcpy(share.base, "again");
+	memcpy(share.base, "again", sizeof("again"));
 	UNIT_CHECK(!strcmp(at(&map, 0), "again"));
 
 	struct grant_copy op = { .domid = b.front_id,
@@ -229,7 +232,7 @@ static void says_busy_while_the_peer_holds_a_page(void)
 	platform_unmap(b.back, &map);
 	/* And it does not come back as somebody's fresh page. */
 	UNIT_REQUIRE(!platform_share(b.front, b.back_id, 4, 0, &share));
-	for (size_t i = 0; i < 4 * PV_PAGE_SIZE; i++)
+	for (size_t i = 0; i < 4 * PAGE; i++)
 		if (((char *)share.base)[i])
 			UNIT_REQUIRE(!"a reused page");
 	UNIT_CHECK(platform_unshare(b.front, &share) == 0);
@@ -277,7 +280,7 @@ static void copies_both_ways_and_reports_each(void)
 	struct share share;
 
 	UNIT_REQUIRE(!platform_share(b.front, b.back_id, 2, 0, &share));
-	memcpy((char *)share.base + PV_PAGE_SIZE + 4090, "page's", 6);
+	memcpy((char *)share.base + PAGE + 4090, "page's", 6);
 	struct grant_copy ops[] = {
 		{ .domid = b.front_id,
 		  .ref = share.first_ref,
@@ -466,7 +469,7 @@ static void tells_the_survivor_of_a_death(void)
 	UNIT_REQUIRE(!platform_evtchn_alloc(b.front, b.back_id, &fe));
 	UNIT_REQUIRE(!platform_evtchn_bind(b.back, b.front_id, evtchn_port(fe),
 					   &be));
-	strcpy(share.base, "last words");
+	memcpy(share.base, "last words", sizeof("last words"));
 	die(b.front, b.front_fd, be);
 	UNIT_CHECK(platform_share(b.front, b.back_id, 1, 0, &none) ==
 		   -ECONNRESET);

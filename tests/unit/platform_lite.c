@@ -262,7 +262,7 @@ static void cannot_be_written_when_read_only(void)
 		puts("platform_lite: 1 skipped: another uid needs root");
 	close(fd);
 	/* The owner's mapping was made before the seal and still writes. */
-	strcpy(share.base, "mine");
+	memcpy(share.base, "mine", sizeof("mine"));
 	UNIT_REQUIRE(!platform_map(back, front_id, &share.first_ref, 1, false,
 				   &map));
 	UNIT_CHECK(!strcmp(at(&map), "mine"));
@@ -326,13 +326,13 @@ static void sees_a_new_region_behind_an_old_reference(void)
 	begin();
 	UNIT_REQUIRE(!platform_share(front, back_id, 2, 0, &old));
 	ref = old.first_ref;
-	strcpy(old.base, "old");
+	memcpy(old.base, "old", sizeof("old"));
 	UNIT_REQUIRE(!platform_map(back, front_id, &ref, 1, true, &old_map));
 	UNIT_CHECK(platform_unshare(front, &old) == -EBUSY);
 	/* As after four billion references: the broker starts again. */
 	rewind_references();
 	UNIT_REQUIRE(!platform_share(front, back_id, 2, 0, &new));
-	strcpy(new.base, "new");
+	memcpy(new.base, "new", sizeof("new"));
 	UNIT_REQUIRE(!platform_map(back, front_id, &new.first_ref, 1, true,
 				   &new_map));
 	UNIT_CHECK(!strcmp(at(&new_map), "new"));

@@ -89,7 +89,8 @@ static inline void world_open(struct world *w)
 
 	memset(w, 0, sizeof(*w));
 	log_init("test", LOG_ERROR);
-	strcpy(w->dir, "/tmp/pvsplit-unit-XXXXXX");
+	memcpy(w->dir, "/tmp/pvsplit-unit-XXXXXX",
+	       sizeof("/tmp/pvsplit-unit-XXXXXX"));
 	world_must(mkdtemp(w->dir) != NULL, "mkdtemp");
 	world_must(!loop_open(&w->loop), "loop_open");
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
