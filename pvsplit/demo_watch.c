@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/num.h"
 
 #define STAT_FIELDS 9 /* up to "in_flight" */
 #define SETTLE_NS   (2 * NS_PER_S)
@@ -73,19 +74,6 @@ void disk_watch_restart(struct disk_watch *w)
 
 /* ---- the handshake ---- */
 
-static const struct {
-	bool back;
-	const char *node;
-} nodes[HANDSHAKE_NODES] = { { false, "state" },
-			     { true, "state" },
-			     { false, "ring-ref" },
-			     { false, "event-channel" } };
-
-static const char *dir_of(const struct handshake *h, unsigned i)
-{
-	return nodes[i].back ? h->dev.back : h->dev.front;
-}
-
 static void fired(void *arg, const char *path)
 {
 	struct handshake *h = arg;
@@ -94,47 +82,74 @@ static void fired(void *arg, const char *path)
 	h->nr_events++;
 }
 
-/* Everything that happened before the reply to a read has arrived by then. */
-static int drain(struct handshake *h)
+/* "backend state=4 state=4 ring-ref=8 ...", in the store's order. */
+static int snapshot(const struct handshake *h, char text[HANDSHAKE_TEXT_MAX])
 {
-	char text[16];
-	int err = xs_read_str(h->ps->xs, XS_NO_TXN, h->dev.front, "state", text,
-			      sizeof(text));
+	char state[16], value[256], **names = NULL;
+	unsigned nr = 0;
+	int err, len;
 
-	return err ? err : xs_dispatch(h->ps->xs);
+	err = xs_read_str(h->ps->xs, XS_NO_TXN, h->dev.back, "state", state,
+			  sizeof(state));
+	if (err)
+		return err;
+	len = snprintf(text, HANDSHAKE_TEXT_MAX, "backend state=%s", state);
+	err = xs_directory(h->ps->xs, XS_NO_TXN, h->dev.front, &names, &nr);
+	for (unsigned i = 0; !err && i < nr; i++) {
+		size_t room = HANDSHAKE_TEXT_MAX - (size_t)len;
+		int n;
+
+		err = xs_read_str(h->ps->xs, XS_NO_TXN, h->dev.front, names[i],
+				  value, sizeof(value));
+		n = err ? err
+			: str_printf(text + len, room, " %s=%s", names[i],
+				     value);
+		err = n < 0 ? n : 0;
+		len += n;
+	}
+	free(names);
+	return err;
 }
 
 static void unwatch(struct handshake *h)
 {
-	for (unsigned i = 0; i < HANDSHAKE_NODES; i++)
-		xs_unwatch(h->ps->xs, h->watches[i]);
+	xs_unwatch(h->ps->xs, h->front);
+	xs_unwatch(h->ps->xs, h->back);
+}
+
+/* Every watch fires once by itself; from then on events are writes. */
+static int settle(struct handshake *h)
+{
+	uint64_t deadline_ns = clock_now_ns() + SETTLE_NS;
+	int err = 0;
+
+	while (!err && h->nr_events < 2) {
+		err = pvsplit_wait_fd(h->ps, xs_fd(h->ps->xs),
+				      xs_pending(h->ps->xs) ? 0 : deadline_ns);
+		if (err >= 0)
+			err = xs_dispatch(h->ps->xs);
+		if (!err && clock_now_ns() > deadline_ns)
+			err = -ETIMEDOUT;
+	}
+	h->nr_events = 0;
+	return err;
 }
 
 int handshake_watch(struct pvsplit *ps, const struct device *dev,
 		    struct handshake *ret)
 {
-	uint64_t deadline_ns = clock_now_ns() + SETTLE_NS;
 	char path[DEVICE_PATH_MAX + 16];
-	int err = 0;
+	int err;
 
 	*ret = (struct handshake){ .ps = ps, .dev = *dev };
-	for (unsigned i = 0; !err && i < HANDSHAKE_NODES; i++) {
-		err = xs_read_str(ps->xs, XS_NO_TXN, dir_of(ret, i),
-				  nodes[i].node, ret->before[i],
-				  sizeof(ret->before[i]));
-		snprintf(path, sizeof(path), "%s/%s", dir_of(ret, i),
-			 nodes[i].node);
-		if (!err)
-			err = xs_watch(ps->xs, path, fired, ret,
-				       &ret->watches[i]);
-	}
-	/* every watch fires once by itself */
-	while (!err && ret->nr_events < HANDSHAKE_NODES) {
-		err = drain(ret);
-		if (!err && clock_now_ns() > deadline_ns)
-			err = -ETIMEDOUT;
-	}
-	ret->nr_events = 0;
+	snprintf(path, sizeof(path), "%s/state", dev->back);
+	err = xs_watch(ps->xs, dev->front, fired, ret, &ret->front);
+	if (!err)
+		err = xs_watch(ps->xs, path, fired, ret, &ret->back);
+	if (!err)
+		err = settle(ret);
+	if (!err)
+		err = snapshot(ret, ret->before);
 	if (err)
 		unwatch(ret);
 	return err;
@@ -142,21 +157,19 @@ int handshake_watch(struct pvsplit *ps, const struct device *dev,
 
 int handshake_check(struct handshake *h, char *what, size_t size)
 {
-	char text[16];
-	int ret = drain(h);
+	char now[HANDSHAKE_TEXT_MAX];
+	/* what was written before the replies to these reads has arrived */
+	int ret = snapshot(h, now);
 
-	for (unsigned i = 0; !ret && i < HANDSHAKE_NODES; i++) {
-		ret = xs_read_str(h->ps->xs, XS_NO_TXN, dir_of(h, i),
-				  nodes[i].node, text, sizeof(text));
-		if (!ret && strcmp(text, h->before[i]) != 0) {
-			snprintf(what, size, "%s %s was %s and is %s",
-				 nodes[i].back ? "backend" : "frontend",
-				 nodes[i].node, h->before[i], text);
-			ret = 1;
-		}
+	if (!ret)
+		ret = xs_dispatch(h->ps->xs);
+	if (!ret && strcmp(now, h->before) != 0) {
+		snprintf(what, size, "the nodes were [%s] and are [%s]",
+			 h->before, now);
+		ret = 1;
 	}
 	if (!ret && h->nr_events) {
-		snprintf(what, size, "%u writes to state or ring nodes",
+		snprintf(what, size, "%u writes to the handshake's nodes",
 			 h->nr_events);
 		ret = 1;
 	}

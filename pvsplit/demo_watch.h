@@ -27,17 +27,20 @@ void disk_watch_restart(struct disk_watch *w);
 
 /* ---- the handshake ---- */
 
-#define HANDSHAKE_NODES 4u
+#define HANDSHAKE_TEXT_MAX 1024
 
 struct handshake {
 	struct pvsplit *ps;
 	struct device dev;
-	struct xs_watch *watches[HANDSHAKE_NODES];
-	char before[HANDSHAKE_NODES][16];
+	struct xs_watch *front, *back;
+	char before[HANDSHAKE_TEXT_MAX]; /* every node of the frontend's */
 	unsigned nr_events;
 };
 
-/* Remember state, ring-ref, event-channel, and watch them from now on. */
+/*
+ * Remember what the frontend wrote (state, ring references, event channel) and
+ * both states, and watch all of it from now on.
+ */
 int handshake_watch(struct pvsplit *ps, const struct device *dev,
 		    struct handshake *ret) PV_MUST_CHECK;
 /*
