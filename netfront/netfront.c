@@ -358,6 +358,23 @@ static int wait_linked(struct netfront *nf, uint64_t timeout_ns)
 	return 0;
 }
 
+/* Not connected in time: the backend may have said why. */
+static int explain_wait(struct netfront *nf, int err, char *why,
+			size_t why_size)
+{
+	char text[128];
+
+	if (!xs_read_str(nf->xs, XS_NO_TXN, nf->dev.otherend, "error", text,
+			 sizeof(text)) &&
+	    text[0] &&
+	    str_printf(why, why_size, "the backend refuses the vif: %s",
+		       text) >= 0)
+		return err;
+	return explain(err, why, why_size,
+		       "no connection to the vif's backend; is netbackd "
+		       "running?");
+}
+
 int netfront_open(const struct netfront_config *config, struct netfront **ret,
 		  char *why, size_t why_size)
 {
@@ -398,9 +415,7 @@ int netfront_open(const struct netfront_config *config, struct netfront **ret,
 	err = wait_linked(nf,
 			  config->timeout_ns ? config->timeout_ns : TIMEOUT_NS);
 	if (err) {
-		explain(err, why, why_size,
-			"no connection to the vif's backend; is netbackd "
-			"running?");
+		explain_wait(nf, err, why, why_size);
 		goto fail;
 	}
 	*ret = nf;
