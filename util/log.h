@@ -17,7 +17,12 @@
 
 #include "util/annotate.h"
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level {
+	LOG_DEBUG,
+	LOG_INFO,
+	LOG_WARN,
+	LOG_ERROR
+};
 
 /* Set the program's name for every line and the least level shown. */
 void log_init(const char *program, enum log_level least);

@@ -82,7 +82,7 @@ int loop_open(struct loop **ret)
 /* Every source starts with its link, so one sweep frees all kinds. */
 static void free_all(struct list *head)
 {
-	list_for_each_safe (l, tmp, head) {
+	list_for_each_safe(l, tmp, head) {
 		list_del(l);
 		free(l);
 	}
@@ -257,7 +257,7 @@ static int timeout_ms(struct loop *loop, uint64_t deadline_ns)
 {
 	uint64_t now, wait_ns;
 
-	list_for_each (l, &loop->timers) {
+	list_for_each(l, &loop->timers) {
 		struct loop_timer *t = container_of(l, struct loop_timer, link);
 
 		if (t->deadline_ns < deadline_ns)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* num.c - strict number parsing and bounded formatting. No state, any thread. */
+/* num.c - strict number parsing and bounded formatting. No state, any thread.
+ */
 #include "util/num.h"
 
 #include <errno.h>

@@ -20,7 +20,10 @@ struct unit_case {
 	void (*fn)(void);
 };
 
-#define UNIT_TEST(fn) { #fn, fn }
+#define UNIT_TEST(fn)                                                          \
+	{                                                                      \
+#fn, fn                                                        \
+	}
 
 #define UNIT_CHECK(cond)                                                       \
 	((void)CU_assertImplementation((cond) ? CU_TRUE : CU_FALSE, __LINE__,  \
