@@ -3,6 +3,7 @@
 #include "pvsplit/pvsplit.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -12,6 +13,16 @@
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/num.h"
+
+/* A daemon that was killed leaves its sockets behind. */
+static bool socket_exists(const struct pvsplit *ps)
+{
+	char path[PATH_MAX];
+
+	return str_printf(path, sizeof(path), "%s/0/broker", ps->run_dir) > 0 &&
+	       access(path, F_OK) == 0;
+}
 
 /* Say why domain 0 of the run directory cannot be opened. */
 static int explain(const struct pvsplit *ps, int err)
@@ -33,11 +44,13 @@ static int explain(const struct pvsplit *ps, int err)
 				"--run-dir of your own",
 				ps->run_dir);
 	case ECONNREFUSED:
-		return complain(err,
-				"%s: the xenstored-lite of this directory is "
-				"dead; start again with 'pvsplit up'",
-				ps->run_dir);
 	case ENOENT:
+		if (socket_exists(ps))
+			return complain(err,
+					"%s: the xenstored-lite of this "
+					"directory is dead; start again with "
+					"'pvsplit up'",
+					ps->run_dir);
 		if (stat(ps->run_dir, &st) == 0)
 			return complain(err,
 					"%s: no xenstored-lite serves this "

@@ -259,28 +259,45 @@ static void backend_reason(struct pvsplit *ps, const struct device *dev,
 		memmove(buf, buf + len + 2, strlen(buf + len + 2) + 1);
 }
 
-/* The remains of a device, and what became empty around it. */
+/*
+ * Remove a directory, and those above it that became empty, up to and not
+ * including the one with so many slashes.
+ */
+static int remove_upwards(struct xs *xs, xs_txn_t tx, const char *dir,
+			  unsigned stop_slashes)
+{
+	char path[DEVICE_PATH_MAX], *slash, **names;
+	unsigned slashes = 0, nr;
+	int err = xs_rm(xs, tx, dir);
+
+	if (err == -ENOENT)
+		err = 0;
+	for (const char *c = dir; *c; c++)
+		slashes += *c == '/';
+	snprintf(path, sizeof(path), "%s", dir);
+	while (!err && --slashes > stop_slashes) {
+		slash = strrchr(path, '/');
+		*slash = '\0';
+		err = xs_directory(xs, tx, path, &names, &nr);
+		if (err)
+			return err == -ENOENT ? 0 : err;
+		free(names);
+		if (nr)
+			return 0;
+		err = xs_rm(xs, tx, path);
+	}
+	return err;
+}
+
+/* "/local/domain/N/device", ".../backend" and "/libxl" stay. */
 static int remove_txn(struct xs *xs, xs_txn_t tx, void *arg)
 {
 	const struct device *dev = arg;
-	const char *const dirs[] = { dev->front, dev->back, dev->libxl };
-	char parent[DEVICE_PATH_MAX], **names;
-	unsigned nr;
+	int err = remove_upwards(xs, tx, dev->front, 4);
 
-	for (unsigned i = 0; i < ARRAY_SIZE(dirs); i++) {
-		int err = xs_rm(xs, tx, dirs[i]);
-
-		if (err && err != -ENOENT)
-			return err;
-	}
-	snprintf(parent, sizeof(parent), "%s", dev->back);
-	*strrchr(parent, '/') = '\0';
-	if (xs_directory(xs, tx, parent, &names, &nr) == 0) {
-		free(names);
-		if (!nr)
-			return xs_rm(xs, tx, parent);
-	}
-	return 0;
+	if (!err)
+		err = remove_upwards(xs, tx, dev->back, 4);
+	return err ? err : remove_upwards(xs, tx, dev->libxl, 1);
 }
 
 static int remove_dirs(struct pvsplit *ps, const struct device *dev)

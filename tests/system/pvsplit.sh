@@ -35,7 +35,7 @@ refuses() {
 
 # All of the store, with permissions.
 store() {
-	XENSTORED_PATH=$RUN/0/xenstore xenstore-ls -fp
+	XENSTORED_PATH=$RUN/0/xenstore xenstore-ls -fp | grep -v '^/libxl = '
 }
 
 service_pid() {
