@@ -133,7 +133,6 @@ static bool begin_close(struct xenbus_device *dev)
 static bool begin_again(struct xenbus_device *dev)
 {
 	dev->restarting = dev->alone = dev->broken = false;
-	dev->close_deadline_ns = 0;
 	return go(dev, XenbusStateInitialising);
 }
 

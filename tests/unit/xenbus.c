@@ -173,6 +173,29 @@ static void ends_a_detach_after_its_time_with_a_silent_frontend(void)
 	loop_close(loop);
 }
 
+/* It was closing already, and its process died before it was Closed. */
+static void closes_when_the_frontend_is_lost_in_the_middle_of_closing(void)
+{
+	connected_scene();
+	stop_frontend();
+	fake_set(FRONT, "state", "5");
+	settle();
+	UNIT_CHECK(states_are("5", "5") && !back_spy.attached);
+	xenbus_otherend_lost(back_spy.dev);
+	UNIT_CHECK(states_are("6", "5"));
+	end_scene();
+}
+
+static void switches_only_as_the_table_allows(void)
+{
+	connected_scene();
+	UNIT_CHECK(xenbus_switch(&front, XenbusStateInitWait) == -EINVAL);
+	UNIT_CHECK(xenbus_switch(&front, XenbusStateUnknown) == -EINVAL);
+	UNIT_CHECK(front.state == XenbusStateConnected);
+	UNIT_CHECK(fake_trace[0] == '\0');
+	end_scene();
+}
+
 static void waits_for_a_deferred_disconnect(void)
 {
 	connected_scene();
@@ -457,6 +480,9 @@ int main(void)
 		UNIT_TEST(detaches_at_once_when_no_frontend_ever_came),
 		UNIT_TEST(ends_a_detach_when_the_frontend_is_lost),
 		UNIT_TEST(ends_a_detach_after_its_time_with_a_silent_frontend),
+		UNIT_TEST(
+			closes_when_the_frontend_is_lost_in_the_middle_of_closing),
+		UNIT_TEST(switches_only_as_the_table_allows),
 		UNIT_TEST(waits_for_a_deferred_disconnect),
 		UNIT_TEST(closes_a_broken_device_without_waiting),
 		UNIT_TEST(stops_serving_when_it_breaks_while_closing),

@@ -29,7 +29,14 @@ static void serves_a_frontend_again_after_it_was_lost(void)
 	UNIT_CHECK(states_are("6", "4") && !back_spy.attached);
 	start_frontend();
 	settle();
-	UNIT_CHECK(are_connected() && back_spy.attached);
+	UNIT_CHECK(are_connected());
+	/* The loss is forgotten: a detach waits for this frontend. */
+	fake_set(BACK, "online", "0");
+	fake_set(BACK, "state", "5");
+	UNIT_CHECK(xs_dispatch(back_xs) == 0);
+	UNIT_CHECK(back_spy.attached);
+	settle();
+	UNIT_CHECK(states_are("6", "6"));
 	end_scene();
 }
 
@@ -225,6 +232,56 @@ static void takes_a_device_that_was_removed_and_made_again_at_once(void)
 	end_scene();
 }
 
+static void takes_a_device_made_again_while_the_old_one_drains(void)
+{
+	struct loop *loop;
+
+	connected_scene();
+	UNIT_REQUIRE(loop_open(&loop) == 0);
+	UNIT_CHECK(xenbus_bus_use_loop(bus, loop) == 0);
+	stop_frontend();
+	back_spy.disconnect_err = -EINPROGRESS;
+	fake_rm(BACK);
+	fake_rm(FRONT);
+	attach();
+	settle();
+	UNIT_CHECK(back_spy.dev->disconnecting && states_are("1", "1"));
+	back_spy.disconnect_err = 0;
+	xenbus_disconnected(back_spy.dev);
+	UNIT_CHECK(back_spy.removed == 0);
+	UNIT_CHECK(loop_once(loop, 0) == 0);
+	UNIT_CHECK(back_spy.removed == 1 && xenbus_bus_nr_devices(bus) == 1);
+	UNIT_CHECK(states_are("2", "1"));
+	end_scene();
+	loop_close(loop);
+}
+
+static void remake_when_closed(void)
+{
+	if (strcmp(fake_get(BACK, "state"), "6") != 0) {
+		back_xs->before_commit = remake_when_closed;
+		return;
+	}
+	fake_domain_exists[3] = true;
+	fake_set(BACK, "state", "1");
+}
+
+/* A new guest of the same number, and the toolstack was quick. */
+static void leaves_a_directory_that_was_made_again_meanwhile(void)
+{
+	connected_scene();
+	stop_frontend();
+	fake_domain_exists[3] = false;
+	fake_rm(FRONT);
+	back_xs->before_commit = remake_when_closed;
+	fake_fire("@releaseDomain", false);
+	settle();
+	UNIT_CHECK(back_spy.removed == 1 && xenbus_bus_nr_devices(bus) == 1);
+	UNIT_CHECK(!strcmp(fake_get(BACK, "state"), "2"));
+	UNIT_CHECK(!strcmp(fake_get(BACK, "frontend"), FRONT));
+	end_scene();
+}
+
 static void clears_up_after_a_frontend_domain_that_is_gone(void)
 {
 	connected_scene();
@@ -291,6 +348,8 @@ int main(void)
 		UNIT_TEST(does_not_overwrite_the_wish_to_close),
 		UNIT_TEST(
 			takes_a_device_that_was_removed_and_made_again_at_once),
+		UNIT_TEST(takes_a_device_made_again_while_the_old_one_drains),
+		UNIT_TEST(leaves_a_directory_that_was_made_again_meanwhile),
 		UNIT_TEST(clears_up_after_a_frontend_domain_that_is_gone),
 		UNIT_TEST(clears_up_a_detached_device_of_a_dead_domain),
 		UNIT_TEST(
