@@ -118,6 +118,7 @@ static void serve_open(struct monitor *m, const struct monitor_request *req,
 static void serve_ready(struct monitor *m)
 {
 	m->worker_ready = true;
+	monitor_table_retire(&m->table);
 	if (m->ready_told || !m->config->ready_line)
 		return;
 	m->ready_told = true;
@@ -338,7 +339,7 @@ static int start_worker(struct monitor *m)
 	close(pair[1]);
 	m->started_ns = clock_now_ns();
 	m->worker_ready = false;
-	m->generation++;
+	m->table.generation = m->generation++;
 	return 0;
 
 fail_kill:

@@ -112,7 +112,11 @@ int monitor_client_keep(struct monitor_client *mc, const char *key,
 int monitor_client_get(struct monitor_client *mc,
 		       const char *key) PV_MUST_CHECK;
 int monitor_client_drop(struct monitor_client *mc, const char *key);
-/* All devices are attached: counts as a good start. */
+/*
+ * All devices are attached: a good start. What a dead worker had opened or kept
+ * and this one neither opened, kept nor got is given up now: its device was
+ * removed while nobody was there to release it.
+ */
 int monitor_client_ready(struct monitor_client *mc) PV_MUST_CHECK;
 /*
  * Readable (end of file) when the monitor is gone: the worker should exit. Any

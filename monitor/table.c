@@ -14,12 +14,14 @@ struct device {
 	struct list link;
 	domid_t domid;
 	uint32_t handle;
+	uint32_t generation; /* the last that asked for it */
 	struct monitor_device dev;
 };
 
 struct kept {
 	struct list link;
 	char key[MONITOR_KEY_MAX];
+	uint32_t generation; /* the last that asked for it or kept it */
 	int fd;
 };
 
@@ -31,6 +33,7 @@ void monitor_table_init(struct monitor_table *table,
 	list_init(&table->devices);
 	list_init(&table->kept);
 	table->nr_devices = table->nr_kept = 0;
+	table->generation = 0;
 }
 
 static struct device *find_device(const struct monitor_table *table,
@@ -64,6 +67,7 @@ int monitor_table_open(struct monitor_table *table, domid_t domid,
 	int err;
 
 	if (d) {
+		d->generation = table->generation;
 		*ret = &d->dev;
 		return 0;
 	}
@@ -86,6 +90,7 @@ int monitor_table_open(struct monitor_table *table, domid_t domid,
 	       d->dev.info_bytes <= MONITOR_INFO_MAX);
 	d->domid = domid;
 	d->handle = handle;
+	d->generation = table->generation;
 	list_add_tail(&table->devices, &d->link);
 	table->nr_devices++;
 	*ret = &d->dev;
@@ -131,6 +136,7 @@ int monitor_table_keep(struct monitor_table *table, const char *key, int fd)
 	if (k) {
 		close(k->fd);
 		k->fd = fd;
+		k->generation = table->generation;
 		return 0;
 	}
 	if (table->nr_kept >= MONITOR_KEPT_MAX)
@@ -144,16 +150,20 @@ int monitor_table_keep(struct monitor_table *table, const char *key, int fd)
 		return err;
 	}
 	k->fd = fd;
+	k->generation = table->generation;
 	list_add_tail(&table->kept, &k->link);
 	table->nr_kept++;
 	return 0;
 }
 
-int monitor_table_get(const struct monitor_table *table, const char *key)
+int monitor_table_get(struct monitor_table *table, const char *key)
 {
 	struct kept *k = find_kept(table, key);
 
-	return k ? k->fd : -ENOENT;
+	if (!k)
+		return -ENOENT;
+	k->generation = table->generation;
+	return k->fd;
 }
 
 int monitor_table_drop(struct monitor_table *table, const char *key)
@@ -174,4 +184,20 @@ void monitor_table_fini(struct monitor_table *table)
 	while (!list_empty(&table->kept))
 		drop_kept(table,
 			  container_of(table->kept.next, struct kept, link));
+}
+
+void monitor_table_retire(struct monitor_table *table)
+{
+	list_for_each_safe(l, tmp, &table->devices) {
+		struct device *d = container_of(l, struct device, link);
+
+		if (d->generation != table->generation)
+			close_device(table, d);
+	}
+	list_for_each_safe(l, tmp, &table->kept) {
+		struct kept *k = container_of(l, struct kept, link);
+
+		if (k->generation != table->generation)
+			drop_kept(table, k);
+	}
 }

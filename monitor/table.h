@@ -14,6 +14,7 @@ struct monitor_table {
 	void *arg;
 	struct list devices, kept;
 	unsigned nr_devices, nr_kept;
+	uint32_t generation; /* the worker that is served now */
 };
 
 void monitor_table_init(struct monitor_table *table,
@@ -35,7 +36,10 @@ int monitor_table_release(struct monitor_table *table, domid_t domid,
 int monitor_table_keep(struct monitor_table *table, const char *key,
 		       int fd) PV_MUST_CHECK;
 /* The descriptor, still the table's, or -ENOENT. */
-int monitor_table_get(const struct monitor_table *table, const char *key);
+int monitor_table_get(struct monitor_table *table, const char *key);
 int monitor_table_drop(struct monitor_table *table, const char *key);
+
+/* Give up whatever no call of this generation was about. */
+void monitor_table_retire(struct monitor_table *table);
 
 #endif /* MONITOR_TABLE_H */

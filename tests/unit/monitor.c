@@ -211,15 +211,21 @@ static void worker(const char *mode)
 		abort();
 	if (!strcmp(mode, "liar") && r.generation < NR_LIES)
 		lie(r.generation);
-	look_at_device(mc, &r);
-	look_at_kept(mc, &r);
+	/* The second dies before it is ready, the fourth wants nothing. */
+	if (!strcmp(mode, "forget") && r.generation == 1)
+		raise(SIGKILL);
+	if (strcmp(mode, "forget") != 0 || r.generation != 3) {
+		look_at_device(mc, &r);
+		look_at_kept(mc, &r);
+	}
 	if (!strcmp(mode, "calls"))
 		try_calls(mc, &r);
 	if (!strcmp(mode, "fill"))
 		r.results[0] = fill_kept(mc);
 	if (!strcmp(mode, "stubborn"))
 		signal(SIGTERM, SIG_IGN);
-	if (r.kept_err == -ENOENT && !strcmp(mode, "hold")) {
+	if (r.generation == 0 &&
+	    (!strcmp(mode, "hold") || !strcmp(mode, "forget"))) {
 		fd = make_memfd("in flight");
 		if (monitor_client_keep(mc, "record/3/51712", fd))
 			abort();
@@ -438,6 +444,26 @@ static void hands_the_next_worker_what_the_dead_one_had(void)
 	finish();
 }
 
+static void gives_up_what_no_later_worker_asks_for(void)
+{
+	struct report r[5];
+
+	memset(r, 0, sizeof(r));
+	begin("forget");
+	UNIT_CHECK(next_report(&r[0]));
+	kill(r[0].pid, SIGKILL);
+	/* One that was never ready gives nothing up. */
+	UNIT_CHECK(next_report(&r[2]));
+	UNIT_CHECK(r[2].generation == 2 && r[2].nr_opens == 1);
+	UNIT_CHECK(r[2].kept_err == 0);
+	kill(r[2].pid, SIGKILL);
+	UNIT_CHECK(next_report(&r[3]) && r[3].generation == 3);
+	kill(r[3].pid, SIGKILL);
+	UNIT_CHECK(next_report(&r[4]) && r[4].generation == 4);
+	UNIT_CHECK(r[4].nr_opens == 2 && r[4].kept_err == -ENOENT);
+	finish();
+}
+
 static void gives_a_worker_nothing_but_its_socket(void)
 {
 	struct report r = { 0 };
@@ -641,6 +667,7 @@ int main(int argc, char **argv)
 {
 	static const struct unit_case cases[] = {
 		UNIT_TEST(hands_the_next_worker_what_the_dead_one_had),
+		UNIT_TEST(gives_up_what_no_later_worker_asks_for),
 		UNIT_TEST(gives_a_worker_nothing_but_its_socket),
 		UNIT_TEST(answers_every_call_and_refuses_what_is_not_there),
 		UNIT_TEST(keeps_a_bounded_number_of_descriptors),
