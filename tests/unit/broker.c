@@ -270,6 +270,41 @@ static void hides_a_read_only_region_that_is_not_sealed(void)
 	end();
 }
 
+static void keeps_a_removed_region_out_of_sight_while_it_is_held(void)
+{
+	struct lite_request add = { .op = LITE_REGION_ADD, .nr_pages = 1 };
+	struct lite_request find = { .op = LITE_REGION_FIND };
+	struct lite_request removal = { .op = LITE_REGION_REMOVE };
+	struct lite_reply region, rep;
+	int owner, peer, late;
+
+	begin();
+	add.domid = b_id;
+	owner = raw_connect(a_id);
+	peer = raw_connect(b_id);
+	UNIT_REQUIRE(call(owner, &add, &region, NULL) == 0);
+	find.domid = a_id;
+	find.number = region.number;
+	UNIT_CHECK(call(peer, &find, &rep, NULL) == 0);
+	UNIT_CHECK(rep.flags == LITE_REGION_SOLE);
+	late = raw_connect(b_id);
+	UNIT_CHECK(call(late, &find, &rep, NULL) == 0);
+	UNIT_CHECK(rep.flags == 0);
+	close(late);
+	removal.id = region.id;
+	UNIT_CHECK(call(owner, &removal, &rep, NULL) == 0);
+	UNIT_CHECK(rep.flags == LITE_REGION_HELD);
+	UNIT_CHECK(call(peer, &find, &rep, NULL) == -ENOENT);
+	rep.flags = LITE_REGION_HELD;
+	/* Its last holder goes; the broker may hear of that a little later. */
+	close(peer);
+	for (int i = 0; i < 1000 && rep.flags != 0; i++)
+		UNIT_CHECK(call(owner, &removal, &rep, NULL) == 0);
+	UNIT_CHECK(call(owner, &removal, &rep, NULL) == -ENOENT);
+	close(owner);
+	end();
+}
+
 /* Until it is refused; at most max times. */
 static uint32_t repeat(int sock, struct lite_request *req, uint32_t max,
 		       int *ret_err)
@@ -660,6 +695,7 @@ UNIT_MAIN("broker", UNIT_TEST(closes_only_the_connection_of_a_bad_message),
 	  UNIT_TEST(takes_no_descriptors), UNIT_TEST(refuses_absurd_numbers),
 	  UNIT_TEST(lets_nobody_end_what_is_another_connections),
 	  UNIT_TEST(hides_a_read_only_region_that_is_not_sealed),
+	  UNIT_TEST(keeps_a_removed_region_out_of_sight_while_it_is_held),
 	  UNIT_TEST(limits_each_domain_and_no_other),
 	  UNIT_TEST(drops_a_client_that_does_not_read),
 	  UNIT_TEST(knows_its_caller_by_the_socket),
