@@ -1,0 +1,179 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The storage daemon with a real frontend and real images: what is written is
+# there, what is wrong is refused, and a worker's death is only a pause.
+. "${0%/*}/lib.sh"
+requires_root
+requires_cmd mkfs.ext4 e2fsprogs
+requires_cmd debugfs e2fsprogs
+[ -c /dev/fuse ] || skip_all "needs /dev/fuse"
+
+PVSPLIT_RUN=$RUN
+export PVSPLIT_RUN
+MNT=$TMP/mnt
+IMG=$TMP/disk.img
+mkdir "$MNT" "$TMP/tree"
+
+cleanup_more() {
+	fusermount3 -u -z "$MNT" 2>/dev/null
+}
+
+worker_of() {
+	pgrep -P "$1" -f -- --worker
+}
+
+# new_worker OLD: another worker than that serves by now.
+new_worker() {
+	w=$(worker_of "$blkbackd") && [ -n "$w" ] && [ "$w" != "$1" ]
+}
+
+# kill_worker: SIGKILL, and wait for its successor.
+kill_worker() {
+	old=$(worker_of "$blkbackd")
+	kill -9 "$old"
+	wait_for 10 new_worker "$old"
+}
+
+# front IMAGE [MODE]: attach IMAGE as xvda and show it as $MNT/disk.
+front() {
+	pvsplit block-attach guest "$1,raw,xvda,${2:-w}" &&
+		start_daemon blkfront-fuse --domain "$guest" --vdev 51712 "$MNT" &&
+		fuse=$PID
+}
+
+unfront() {
+	stop_daemon "$fuse"
+	wait_for 10 pvsplit block-detach guest xvda
+}
+
+log_says() {
+	grep -q "$1" "$TMP"/blkbackd.*.err
+}
+
+fds_of() {
+	ls "/proc/$1/fd" | wc -l
+}
+
+# ---- command line
+check_output "the drivers are listed" "null mem uring" sh -c \
+	"blkbackd --list-drivers | cut -f 1 | xargs"
+for args in "--fly" "" "--domain" "--domain x" "--domain 1 extra" \
+	"--domain 1 --workers 0" "--domain 1 --workers 1000000"; do
+	check "usage: [$args] is status 2" sh -c "blkbackd $args; [ \$? -eq 2 ]"
+done
+check "no run directory is status 1" sh -c \
+	"blkbackd --run-dir '$TMP/none' --domain 1; [ \$? -eq 1 ]"
+
+# ---- start
+start_daemon xenstored-lite --run-dir "$RUN" || finish
+pvsplit domain-create storage >/dev/null
+pvsplit domain-create guest >/dev/null
+storage=$(pvsplit domain-list | awk '$2 == "storage" { print $1 }')
+guest=$(pvsplit domain-list | awk '$2 == "guest" { print $1 }')
+check "a domain that is not there is status 1" sh -c \
+	"blkbackd --domain 99; [ \$? -eq 1 ]"
+start_daemon blkbackd --run-dir "$RUN" --domain "$storage" || finish
+blkbackd=$PID
+worker=$(worker_of "$blkbackd")
+fds=$(fds_of "$worker")
+monitor_fds=$(fds_of "$blkbackd")
+
+check "the worker cannot gain privileges" \
+	grep -q "NoNewPrivs:.1" "/proc/$worker/status"
+
+# ---- a file system through the ring
+truncate -s 256M "$IMG"
+check "a disk is attached and connected" front "$IMG"
+check "the disk has the image's size" \
+	[ "$(stat -c %s "$MNT/disk")" -eq 268435456 ]
+check "mkfs.ext4 through the ring" mkfs.ext4 -q -F "$MNT/disk"
+unfront
+check "the image has a clean file system" e2fsck -fn "$IMG"
+
+# ---- a tree, with the worker killed again and again
+i=0
+while [ $i -lt 64 ]; do
+	head -c 1000003 /dev/urandom >"$TMP/tree/file$i"
+	i=$((i + 1))
+done
+(cd "$TMP/tree" && sha256sum ./*) >"$TMP/sums"
+mkfs.ext4 -q -F -d "$TMP/tree" "$TMP/full.img" 200M
+sum=$(sha256sum <"$TMP/full.img")
+
+front "$IMG"
+dd if="$TMP/full.img" of="$MNT/disk" bs=64k conv=notrunc,fsync 2>"$TMP/dd" &
+dd=$!
+kills=0
+while ! process_gone $dd && [ $kills -lt 8 ]; do
+	kill_worker || break
+	kills=$((kills + 1))
+	sleep 0.1
+done
+wait $dd
+check "the copy ends well" [ $? -eq 0 ]
+check "workers were killed during it" [ "$kills" -ge 2 ]
+check_output "read back through the ring it is equal" "$sum" sh -c \
+	"head -c 209715200 '$MNT/disk' | sha256sum"
+
+# ---- reads under the same treatment
+sha256sum <"$TMP/full.img" >"$TMP/want"
+(head -c 209715200 "$MNT/disk" | sha256sum >"$TMP/got") &
+reader=$!
+while ! process_gone $reader && [ $kills -lt 16 ]; do
+	kill_worker || break
+	kills=$((kills + 1))
+	sleep 0.1
+done
+wait $reader
+check "reads are right across deaths" cmp "$TMP/want" "$TMP/got"
+check "requests were issued again" log_says "taken over, [1-9]"
+check_output "the connection was never made anew" 2 sh -c \
+	"cat '$TMP'/blkbackd.*.err | grep -c ' Connected'"
+unfront
+check "the image has a clean file system" e2fsck -fn "$IMG"
+check_output "behind the driver's back it is equal" "$sum" sh -c \
+	"head -c 209715200 '$IMG' | sha256sum"
+
+# ---- what is wrong
+read_only() {
+	front "$IMG" r && ! dd if=/dev/zero of="$MNT/disk" bs=4k count=1 conv=notrunc
+}
+before=$(sha256sum <"$IMG")
+check "a read-only disk takes no write" read_only
+unfront
+check_output "and its image is unchanged" "$before" sh -c "sha256sum <'$IMG'"
+check "an image in use is refused in one line" sh -c "
+	exec 9<'$IMG'; flock -x 9
+	! timeout 20 pvsplit block-attach guest '$IMG,raw,xvda,w' &&
+	cat '$TMP'/blkbackd.*.err | grep -q 'is another disk already'"
+pvsplit block-detach guest xvda >/dev/null 2>&1
+
+# ---- the other drivers
+for target in mem:64M null:64M "/dev/shm/pvsplit-test.$$"; do
+	case $target in /*) truncate -s 64M "$target" ;; esac
+	check "$target is a disk" front "$target"
+	check "it is written and flushed" dd if="$TMP/full.img" \
+		of="$MNT/disk" bs=1M count=64 conv=notrunc,fsync
+	case $target in null:*) source=/dev/zero ;; *) source=$TMP/full.img ;; esac
+	kill_worker
+	check "it is read right after the worker's death" \
+		cmp -n 67108864 "$MNT/disk" $source
+	unfront
+	case $target in /*) rm -f "$target" ;; esac
+done
+
+# ---- a frontend that is killed; nothing is left
+front "$IMG"
+kill -9 "$fuse"
+fusermount3 -u -z "$MNT"
+frontend_lost() {
+	pvsplit block-list guest | grep -q -E 'Closed|InitWait'
+}
+check "the death of a frontend closes its disk" wait_for 10 frontend_lost
+check "which is detached" wait_for 10 pvsplit block-detach guest xvda
+worker=$(worker_of "$blkbackd")
+check_output "the worker has no descriptor left" "$fds" fds_of "$worker"
+check_output "the monitor has none either" "$monitor_fds" fds_of "$blkbackd"
+check "SIGTERM ends it well" stop_daemon "$blkbackd"
+check "and its worker" process_gone "$worker"
+finish
