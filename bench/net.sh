@@ -15,10 +15,10 @@ cleanup_more() {
 # gbits FROM TO ADDRESS
 gbits() {
 	: >"$TMP/server"
-	in_ns "$2" iperf3 -s -1 --forceflush >"$TMP/server" 2>&1 &
+	in_ns "$2" timeout -k 5 40 iperf3 -s -1 --forceflush >"$TMP/server" 2>&1 &
 	server=$!
 	wait_for 5 grep -q listening "$TMP/server"
-	in_ns "$1" timeout 30 iperf3 -c "$3" -t "$seconds" -f g \
+	in_ns "$1" timeout -k 5 30 iperf3 -c "$3" -t "$seconds" -f g \
 		>"$TMP/client" 2>&1
 	wait "$server"
 	awk '/receiver/ { for (i = 1; i <= NF; i++) if ($i ~ /bits\/sec/)

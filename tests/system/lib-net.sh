@@ -30,7 +30,7 @@ net_requires() {
 
 net_cleanup() {
 	for n in net srv g1 g2; do
-		ip netns pids "$NS-$n" 2>/dev/null | xargs -r kill 2>/dev/null
+		ip netns pids "$NS-$n" 2>/dev/null | xargs -r kill -9 2>/dev/null
 		ip netns del "$NS-$n" 2>/dev/null
 	done
 }

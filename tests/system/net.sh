@@ -46,17 +46,26 @@ fetch() {
 iperf() {
 	seconds=$1 from=$2 to=$3 address=$4
 	shift 4
-	in_ns "$to" iperf3 -s -1 >"$TMP/iperf.server" 2>&1 &
+	: >"$TMP/iperf.server"
+	in_ns "$to" timeout -k 5 $((seconds + 40)) \
+		iperf3 -s -1 --forceflush >"$TMP/iperf.server" 2>&1 &
 	server=$!
-	daemons="$server $daemons"
-	wait_for 5 grep -q listening "$TMP/iperf.server" || sleep 0.3
-	in_ns "$from" timeout $((seconds + 20)) iperf3 -c "$address" \
+	wait_for 5 grep -q listening "$TMP/iperf.server"
+	in_ns "$from" timeout -k 5 $((seconds + 20)) iperf3 -c "$address" \
 		-t "$seconds" -J "$@" >"$TMP/iperf.json" || return 1
 	wait "$server"
 	python3 -c 'import json, sys
 r = json.load(open(sys.argv[1]))["end"]["sum_received"]
 print(int(r["bits_per_second"]))
 sys.exit(r["bits_per_second"] < 1e6)' "$TMP/iperf.json"
+}
+
+rx_bytes() {
+	in_ns "$1" cat /proc/net/dev | awk '/eth0/ { print $2 }'
+}
+
+has_flowed() {
+	[ "$(rx_bytes "$1")" -ge "$2" ]
 }
 
 frames_from_guest_are_segmented_by_the_receiver() {
@@ -81,7 +90,8 @@ a_stream_outlives_the_worker() {
 	iperf 5 g1 g2 10.99.0.12 >"$TMP/stream" &
 	stream=$!
 	for i in 1 2 3; do
-		sleep 1
+		flowing=$(rx_bytes g2)
+		wait_for 10 has_flowed g2 $((flowing + 10000000)) || return 1
 		kill_worker || return 1
 	done
 	wait "$stream" && cat "$TMP/stream"
