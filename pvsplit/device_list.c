@@ -116,10 +116,18 @@ void device_json_add(struct pvsplit *ps, json_t *object,
 		     const char *key)
 {
 	char text[512];
+	json_t *value;
 
-	if (!xs_read_str(ps->xs, XS_NO_TXN, dev->libxl, node, text,
-			 sizeof(text)))
-		json_object_set_new(object, key, json_string(text));
+	if (xs_read_str(ps->xs, XS_NO_TXN, dev->libxl, node, text,
+			sizeof(text)))
+		return;
+	value = json_string(text);
+	if (!value) { /* not UTF-8: a path may hold any bytes */
+		for (char *c = text; *c; c++)
+			*c = (char)((unsigned char)*c < 0x80 ? *c : '?');
+		value = json_string(text);
+	}
+	json_object_set_new(object, key, value);
 }
 
 json_t *device_json(struct pvsplit *ps, const struct device *dev)

@@ -222,7 +222,9 @@ static int go_inside(void *arg)
 {
 	struct inside *in = arg;
 
-	if (setns(in->guest->mount_fd, CLONE_NEWNS) < 0 ||
+	/* joining mounts wants a root and a directory shared with no thread */
+	if (unshare(CLONE_FS) < 0 ||
+	    setns(in->guest->mount_fd, CLONE_NEWNS) < 0 ||
 	    setns(in->guest->net_fd, CLONE_NEWNET) < 0)
 		return -errno;
 	/* joining the mounts left us at their root */

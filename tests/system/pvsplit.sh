@@ -109,6 +109,9 @@ for dev in /dev/fuse /dev/net/tun; do
 	refuses "demo without $dev" 1 "there is no $dev" \
 		unshare -m sh -c 'mount --bind /dev/null "$1" && exec pvsplit demo' sh $dev
 done
+refuses "run with a disk without /dev/fuse" 1 "there is no /dev/fuse" \
+	unshare -m sh -c 'mount --bind /dev/null /dev/fuse &&
+	exec pvsplit run --disk "$1,raw,xvda,r" -- true' sh "$IMG"
 refuses "demo without a tool" 1 "is not installed; 'apt-get install" \
 	unshare -m sh -c 'mount --bind /dev/null "$(command -v mkfs.ext4)" && exec pvsplit demo'
 
@@ -214,6 +217,14 @@ check "a disk is detached by number" pvsplit block-detach web 51728
 store >"$TMP/after"
 check "nothing of the disks is left" sh -c \
 	"! grep -E '/vbd/[0-9]' '$TMP/after'"
+
+odd=$TMP/$(printf 'odd\377\n').img
+truncate -s 1M "$odd"
+check "a path of any bytes is attached" \
+	pvsplit block-attach web "vdev=xvdc,target=$odd"
+check "and listed as JSON" sh -c \
+	"pvsplit block-list --json | grep -q 'odd?.img'"
+check "and detached" pvsplit block-detach web xvdc
 
 # ---- interfaces
 check "an interface is attached" pvsplit network-attach web vif=2
