@@ -577,6 +577,32 @@ static void gives_a_new_domain_nothing_of_its_predecessor(void)
 	end();
 }
 
+static void retires_a_domid_whose_references_came_round(void)
+{
+	struct lite_request add = { .op = LITE_REGION_ADD, .nr_pages = 100 };
+	uint64_t *used;
+	struct lite_reply first, second, third;
+	int sock;
+
+	begin();
+	used = &world.broker->nr_refs[b_id];
+	add.domid = a_id;
+	sock = raw_connect(b_id);
+	UNIT_CHECK(call(sock, &add, &first, NULL) == 0);
+	/* At the end the numbers begin anew, past what is still in use. */
+	__atomic_store_n(used, BROKER_NR_REFS - 150, __ATOMIC_SEQ_CST);
+	UNIT_CHECK(call(sock, &add, &second, NULL) == 0);
+	UNIT_CHECK(second.number == UINT32_MAX - 150);
+	UNIT_CHECK(call(sock, &add, &third, NULL) == 0);
+	UNIT_CHECK(first.number == 8 && third.number == 108);
+	close(sock);
+	UNIT_CHECK(!lite_domain_destroy(world.dom0, b_id));
+	__atomic_store_n(&world.broker->next_domid, (uint32_t)b_id,
+			 __ATOMIC_SEQ_CST);
+	UNIT_CHECK(world_domain(&world, "another") == b_id + 1);
+	end();
+}
+
 static void survives_ten_thousand_domains(void)
 {
 	domid_t domid, last = 0;
@@ -703,6 +729,7 @@ UNIT_MAIN("broker", UNIT_TEST(closes_only_the_connection_of_a_bad_message),
 	  UNIT_TEST(names_domains_strictly),
 	  UNIT_TEST(ends_ephemeral_domains_with_their_maker),
 	  UNIT_TEST(gives_a_new_domain_nothing_of_its_predecessor),
+	  UNIT_TEST(retires_a_domid_whose_references_came_round),
 	  UNIT_TEST(survives_ten_thousand_domains),
 	  UNIT_TEST(removes_what_a_dead_daemon_left),
 	  UNIT_TEST(says_when_a_path_is_too_long),
