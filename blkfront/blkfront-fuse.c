@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@
 
 #include "blkfront/blkfront.h"
 #include "blkfront/bytes.h"
+#include "blkfront/mount_ns.h"
 #include "blkfront/spin.h"
 #include "util/list.h"
 #include "util/log.h"
@@ -64,6 +66,7 @@ struct disk {
 	struct fuse_session *session;
 	struct fuse_buf buf; /* what was read from /dev/fuse */
 	int signal_fd;
+	int home; /* the mount namespace of the file; -1: we never left */
 	struct spin spin;
 	struct request requests[NR_REQUESTS];
 	struct list free;
@@ -697,6 +700,9 @@ static void close_disk(struct disk *disk)
 	if (disk->session) {
 		drain(disk);
 		blkfront_close(disk->bf);
+		if (disk->home >= 0 && mount_ns_return(disk->home))
+			log_warn("cannot unmount: no way back to the mount "
+				 "namespace");
 		fuse_session_unmount(disk->session);
 		fuse_session_destroy(disk->session);
 		free(disk->buf.mem);
@@ -708,18 +714,22 @@ static void close_disk(struct disk *disk)
 	free(disk);
 }
 
-static int run(const struct options *opt)
+static int run(struct options *opt)
 {
+	char mountpoint[PATH_MAX];
 	struct disk *disk;
 	int err;
 
 	err = check_mountpoint(opt->mountpoint);
 	if (err)
 		return err;
+	if (!realpath(opt->mountpoint, mountpoint))
+		return -errno;
+	opt->mountpoint = mountpoint;
 	disk = calloc(1, sizeof(*disk));
 	if (!disk)
 		return -ENOMEM;
-	disk->signal_fd = -1;
+	disk->signal_fd = disk->home = -1;
 	err = open_disk(disk, opt);
 	if (!err)
 		err = open_signals(disk);
@@ -727,6 +737,7 @@ static int run(const struct options *opt)
 		err = mount_disk(disk, opt);
 	if (!err) {
 		prepare_for_writeback();
+		disk->home = mount_ns_leave();
 		puts("ready");
 		fflush(stdout);
 		err = serve(disk);
