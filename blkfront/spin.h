@@ -5,9 +5,10 @@
  * A wake-up costs far more than a short spin, a long spin that finds nothing
  * only burns the CPU that the backend may need. So: a spin that found work may
  * be longer next time, one that did not is halved, down to none at all; every
- * now and then a short one is tried again.
+ * now and then a whole one is tried again (a short one would never see an
+ * answer that takes a little longer).
  *
- * Thread: the owner's.
+ * Thread: the owner's. Zero-initialise.
  */
 #ifndef BLKFRONT_SPIN_H
 #define BLKFRONT_SPIN_H
@@ -17,14 +18,13 @@
 
 #include "util/clock.h"
 
-#define SPIN_MAX_NS   (50 * NS_PER_US)
-#define SPIN_FIRST_NS (5 * NS_PER_US)
-#define SPIN_RETRY    32u /* sleeps without a spin until one is tried again */
+#define SPIN_MAX_NS (50 * NS_PER_US)
+#define SPIN_RETRY  32u /* sleeps without a spin until one is tried again */
 
 struct spin {
-	uint64_t limit_ns; /* the next spin's length */
-	uint64_t began_ns; /* 0: not spinning */
-	uint32_t nr_sleeps;
+	uint64_t limit_ns;  /* the next spin's length */
+	uint64_t began_ns;  /* 0: not spinning */
+	uint32_t nr_sleeps; /* to go until a spin is tried again */
 };
 
 /* There was work: a spin that was under way has paid off. */
@@ -45,9 +45,9 @@ static inline bool spin_again(struct spin *s)
 
 	if (!s->began_ns) {
 		s->began_ns = now_ns;
-		if (s->limit_ns < NS_PER_US && ++s->nr_sleeps >= SPIN_RETRY) {
-			s->nr_sleeps = 0;
-			s->limit_ns = SPIN_FIRST_NS;
+		if (s->limit_ns < NS_PER_US && s->nr_sleeps-- == 0) {
+			s->nr_sleeps = SPIN_RETRY;
+			s->limit_ns = SPIN_MAX_NS;
 		}
 	}
 	if (now_ns - s->began_ns < s->limit_ns) {
