@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,19 +30,10 @@
 /* A busy poller still learns of the store's events this often. */
 #define LOOK_NS (2 * NS_PER_MS)
 
-static void say(char *why, size_t why_size, const char *fmt, ...)
-	PV_PRINTF(3, 4);
-
-static void say(char *why, size_t why_size, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!why || !why_size)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(why, why_size, fmt, ap);
-	va_end(ap);
-}
+/* A sentence for the caller, who may not want one. */
+#define say(why, why_size, ...)                                                \
+	((why) && (why_size) ? (void)snprintf((why), (why_size), __VA_ARGS__)  \
+			     : (void)0)
 
 /* ---- opening and closing ------------------------------------------------ */
 

@@ -163,6 +163,7 @@ static void finish_split(struct queue *q, int result)
 {
 	struct blkfront_io *io = list_pop(&q->waiting);
 
+	assert(io);
 	q->split_bytes = 0;
 	io_part_done(q, io, result);
 }
@@ -330,6 +331,7 @@ unsigned queue_run_done(struct queue *q)
 	for (uint32_t left = q->done.nr; left > 0; left--) {
 		struct blkfront_io *io = list_pop(&q->done);
 
+		assert(io);
 		io->done(io);
 		nr++;
 	}
