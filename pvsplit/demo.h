@@ -47,7 +47,7 @@ void demo_path(const struct demo *d, const char *name, char *buf, size_t size);
 
 /*
  * Run a program to its end: in a guest, or (NULL) in the demo's own namespaces.
- * out: NULL, or gets what it printed (free it). Says when it fails.
+ * out: NULL, or takes what it printed (free it). Says when it fails.
  */
 int demo_run(struct demo *d, const struct guest *guest, const char *const *argv,
 	     char **out) PV_MUST_CHECK;

@@ -44,7 +44,7 @@ struct handshake {
 int handshake_watch(struct pvsplit *ps, const struct device *dev,
 		    struct handshake *ret) PV_MUST_CHECK;
 /*
- * End. 0: no node was written and all are as before. 1: not so; what gets
+ * End. 0: no node was written and all are as before. 1: not so; what takes
  * words. -errno.
  */
 int handshake_check(struct handshake *h, char *what, size_t size);

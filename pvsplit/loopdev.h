@@ -14,7 +14,7 @@
 
 #define LOOPDEV_NAME_MAX 24
 
-/* *ret_fd keeps the device; name gets "/dev/loopN". */
+/* *ret_fd keeps the device; name becomes "/dev/loopN". */
 int loopdev_attach(const char *file, bool readonly, char name[LOOPDEV_NAME_MAX],
 		   int *ret_fd) PV_MUST_CHECK;
 /* Detach now (or when the last user closes it), and close fd. */

@@ -8,7 +8,7 @@
  * In addition, for `run` only: "mount=DIR" of a disk, "ip=A/B" and "gw=A" of
  * an interface.
  *
- * Pure; any thread. why (size SPEC_WHY_MAX) gets "why; what to do".
+ * Pure; any thread. why (size SPEC_WHY_MAX) takes "why; what to do".
  */
 #ifndef PVSPLIT_SPEC_H
 #define PVSPLIT_SPEC_H
