@@ -304,12 +304,17 @@ static void what_was_in_flight_is_issued_again_in_order(void)
 	answer(id[2], BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
 	answer(id[5], BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
 	UNIT_CHECK(reap() == 2);
-	queue_detach(&q);
+	/* these get the two ids that became free, lower than others' */
 	submit(8, BLKFRONT_WRITE, 8 * 4096, 0, 4096);
+	submit(9, BLKFRONT_WRITE, 9 * 4096, 0, 4096);
+	push();
+	UNIT_CHECK(take().id < id[7] && take().id < id[7]);
+	queue_detach(&q);
+	submit(10, BLKFRONT_WRITE, 10 * 4096, 0, 4096);
 	push(); /* there is no ring: nothing happens */
 	connect_ring(PV_PAGE_SIZE);
 	push();
-	for (unsigned i = 0; i < 9; i++) {
+	for (unsigned i = 0; i < 11; i++) {
 		struct blkif_request req;
 
 		if (i == 2 || i == 5)
@@ -320,7 +325,7 @@ static void what_was_in_flight_is_issued_again_in_order(void)
 		answer(req.id, req.operation, BLKIF_RSP_OKAY);
 	}
 	UNIT_CHECK(take().operation == 0xff);
-	UNIT_CHECK(reap() == 7 && nr_done == 9 && queue_idle(&q));
+	UNIT_CHECK(reap() == 9 && nr_done == 11 && queue_idle(&q));
 }
 
 static void a_smaller_ring_takes_what_a_larger_one_held(void)
