@@ -73,9 +73,10 @@ bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out bench/harness.c,$(wildcard benc
 .SECONDARY:
 all: packages layers $(bins) ## build every library and program
 
+# The folder itself is named too: its time changes with the list of its files.
 define component
-$(call lib,$(1)): $(call objs,$(1))
-	$(Q)rm -f $$@ && $(AR) rc $$@ $$^
+$(call lib,$(1)): $(call objs,$(1)) $(1)
+	$(Q)rm -f $$@ && $(AR) rc $$@ $$(filter %.o,$$^)
 endef
 $(foreach c,$(COMPONENTS),$(eval $(call component,$(c))))
 

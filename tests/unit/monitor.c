@@ -165,12 +165,12 @@ static void lie(uint32_t n)
 	case 4: nr_fds = 1; break;
 	case 5:
 		req.op = MONITOR_OP_KEEP;
-		strcpy(req.key, "k");
+		req.key[0] = 'k';
 		nr_fds = 2;
 		break;
 	case 6:
 		req.op = MONITOR_OP_KEEP;
-		strcpy(req.key, "k");
+		req.key[0] = 'k';
 		break;
 	case 7:
 		req.op = MONITOR_OP_GET;
@@ -179,7 +179,7 @@ static void lie(uint32_t n)
 	case 8: req.op = MONITOR_OP_DROP; break;
 	case 9:
 		req.op = MONITOR_OP_GET;
-		strcpy(req.key, "a\nb");
+		memcpy(req.key, "a\nb", 4);
 		break;
 	}
 	if (fdmsg_send(MONITOR_WORKER_FD, msg, size, fds, nr_fds, 0))

@@ -61,10 +61,10 @@ static void live(struct world *w, struct half *h)
 			sizeof(struct netif_tx_request));
 	if (attach(w, h, false))
 		return;
-	for (uint16_t i = 0; i < 2 * RECORD_SLOTS - 3; i++) {
+	for (unsigned i = 0; i < 2 * RECORD_SLOTS - 3; i++) {
 		struct netif_tx_response rsp;
 
-		request(w, i);
+		request(w, (uint16_t)i);
 		serve(h, NETIF_RSP_OKAY);
 		(void)!half_commit(h);
 		if (ring_front_pending(&w->front) == 1)
