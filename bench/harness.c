@@ -12,9 +12,9 @@
 
 #include "util/clock.h"
 
-#define LINE_TRIPS	   20000u
-#define LINE_TRIPS_UNTIMED (LINE_TRIPS / 10) /* the thread starts */
-#define LINE_TRIPS_TIMED   (LINE_TRIPS - LINE_TRIPS_UNTIMED)
+#define LINE_TRIPS_UNTIMED 2000u /* the thread starts */
+#define LINE_TRIPS_TIMED   18000u
+#define LINE_TRIPS	   (LINE_TRIPS_UNTIMED + LINE_TRIPS_TIMED)
 #define LINE_TRIES	   3
 
 /* The CPUs of this process, as they were before anything was pinned. */
