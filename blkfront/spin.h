@@ -5,8 +5,9 @@
  * A wake-up costs far more than a short spin, a long spin that finds nothing
  * only burns the CPU that the backend may need. So: a spin that found work may
  * be longer next time, one that did not is halved, down to none at all; every
- * now and then a whole one is tried again (a short one would never see an
- * answer that takes a little longer).
+ * now and then one is tried that outlasts a wake-up of the other end. Once both
+ * ends are awake short spins keep them so; a short trial would always lose
+ * against the other end's sleep.
  *
  * Thread: the owner's. Zero-initialise.
  */
@@ -19,6 +20,7 @@
 #include "util/clock.h"
 
 #define SPIN_MAX_NS (50 * NS_PER_US)
+#define SPIN_TRY_NS (200 * NS_PER_US)
 #define SPIN_RETRY  32u /* sleeps without a spin until one is tried again */
 
 struct spin {
@@ -47,14 +49,15 @@ static inline bool spin_again(struct spin *s)
 		s->began_ns = now_ns;
 		if (s->limit_ns < NS_PER_US && s->nr_sleeps-- == 0) {
 			s->nr_sleeps = SPIN_RETRY;
-			s->limit_ns = SPIN_MAX_NS;
+			s->limit_ns = SPIN_TRY_NS;
 		}
 	}
 	if (now_ns - s->began_ns < s->limit_ns) {
 		clock_cpu_relax();
 		return true;
 	}
-	s->limit_ns /= 2;
+	/* A trial that failed is over, and not halved into another. */
+	s->limit_ns = s->limit_ns > SPIN_MAX_NS ? 0 : s->limit_ns / 2;
 	s->began_ns = 0;
 	return false;
 }
