@@ -21,6 +21,8 @@
 #include "blkback/pages.h"
 #include "ring/ring.h"
 
+#define SHOW_EVERY 8u /* requests */
+
 /* Which part of a request is under way. */
 enum stage {
 	STAGE_ONLY,
@@ -231,23 +233,38 @@ static void leave_when_drained(struct blkback_queue *q)
 		tell_control(q);
 }
 
+static void show(struct blkback_queue *q)
+{
+	if (ring_back_push(&q->ring))
+		evtchn_notify(q->evtchn);
+}
+
+/*
+ * Requests go to the storage as one batch, but what it answers on the spot
+ * (memory, page cache) is shown every few: the frontend works on those while
+ * the rest is being carried out, instead of waiting for the whole round.
+ */
 static unsigned queue_poll(struct work_source *src, unsigned budget)
 {
 	struct blkback_queue *q = queue_of(src);
-	unsigned nr = q->ops->poll(q->channel);
+	unsigned nr = q->ops->poll(q->channel), pulled = 0, n = 0;
 
-	if (!q->draining)
-		nr += pull(q, budget);
+	while (!q->draining && pulled < budget) {
+		n = pull(q, SHOW_EVERY);
+		pulled += n;
+		if (n < SHOW_EVERY)
+			break;
+		nr += q->ops->poll(q->channel);
+		show(q);
+	}
 	if (q->unflushed)
 		q->unflushed = !q->ops->flush(q->channel);
-	/* What was answered at once is shown in the same round. */
 	nr += q->ops->poll(q->channel);
 	if (q->unflushed)
 		q->unflushed = !q->ops->flush(q->channel);
-	if (ring_back_push(&q->ring))
-		evtchn_notify(q->evtchn);
+	show(q);
 	leave_when_drained(q);
-	return nr;
+	return nr + pulled;
 }
 
 static bool queue_arm(struct work_source *src)
