@@ -182,4 +182,5 @@ check "the monitor has none either" \
 	wait_for 5 has_fds "$blkbackd" "$monitor_fds"
 check "SIGTERM ends it well" stop_daemon "$blkbackd"
 check "and its worker" process_gone "$worker"
+check "no sanitizer complained" sh -c "! grep -h Sanitizer '$TMP'/*.err"
 finish
