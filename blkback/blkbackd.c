@@ -9,13 +9,9 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "blkback/target.h"
@@ -36,196 +32,64 @@ struct options {
 
 /* ---- worker -------------------------------------------------------------- */
 
-struct control {
-	struct blkback bb;
-	struct xs *xs;
-	struct xenbus_bus *bus;
-};
-
-static void store_lost(struct control *c, int err)
+static void queue_fired(void *arg)
 {
-	log_error("the store is gone: %s", strerrordesc_np(-err));
-	loop_stop(c->bb.loop, err);
+	vbd_run_events(arg);
 }
 
-static void store_readable(void *arg, uint32_t events)
-{
-	struct control *c = arg;
-	int err = xs_dispatch(c->xs);
-
-	(void)events;
-	if (err)
-		store_lost(c, err);
-}
-
-/* Events that came during another call, before the loop sleeps. */
-static bool store_prepare(void *arg)
-{
-	struct control *c = arg;
-	int err = xs_pending(c->xs) ? xs_dispatch(c->xs) : 0;
-
-	if (err)
-		store_lost(c, err);
-	return !err && xs_pending(c->xs);
-}
-
-static void monitor_readable(void *arg, uint32_t events)
-{
-	struct control *c = arg;
-
-	(void)events;
-	loop_stop(c->bb.loop, 0);
-}
-
-static void queue_fired(void *arg, uint32_t events)
-{
-	struct control *c = arg;
-
-	(void)events;
-	vbd_run_events(&c->bb);
-}
-
-static void worker_signalled(void *arg, int signo)
-{
-	struct control *c = arg;
-
-	(void)signo;
-	loop_stop(c->bb.loop, 0);
-}
-
-/* What a worker can give up by itself. */
-static int drop_privileges(void)
-{
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -errno;
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	/* The sanitizers' leak check needs to trace its own process. */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		return -errno;
-#endif
-	return close_range(MONITOR_WORKER_FD + 1, UINT_MAX, 0) ? -errno : 0;
-}
-
-/* The connections that the monitor made for us. */
-static int control_connect(struct control *c, uint32_t *ret_generation)
-{
-	int broker_fd, store_fd;
-	int err = monitor_client_open(MONITOR_WORKER_FD, &broker_fd, &store_fd,
-				      ret_generation, &c->bb.monitor);
-
-	if (err)
-		return err;
-	err = platform_lite_adopt(broker_fd, &c->bb.platform);
-	if (err) {
-		close(broker_fd);
-		close(store_fd);
-		return err;
-	}
-	err = xs_open_fd(store_fd, &c->xs);
-	if (err)
-		close(store_fd);
-	return err;
-}
-
-static int control_sources(struct control *c)
-{
-	static const int signals[] = { SIGTERM };
-	struct loop *loop = c->bb.loop;
-	struct loop_prepare *prepare;
-	struct loop_fd *src;
-	int err;
-
-	err = loop_signals_add(loop, signals, ARRAY_SIZE(signals),
-			       worker_signalled, c);
-	if (!err)
-		err = loop_fd_add(loop, xs_fd(c->xs), EPOLLIN, store_readable,
-				  c, &src);
-	if (!err)
-		err = loop_prepare_add(loop, store_prepare, c, &prepare);
-	if (!err)
-		err = loop_fd_add(loop, monitor_client_fd(c->bb.monitor),
-				  EPOLLIN, monitor_readable, c, &src);
-	if (!err)
-		err = loop_fd_add(loop, c->bb.event_fd, EPOLLIN, queue_fired, c,
-				  &src);
-	return err;
-}
-
-static int control_workers(struct control *c, uint32_t nr)
+static int open_workers(struct blkback *bb, uint32_t nr)
 {
 	for (uint32_t i = 0; i < nr; i++) {
 		char name[16];
 		int err = str_printf(name, sizeof(name), "blkback-%u", i);
 
 		if (err >= 0)
-			err = worker_open(name, SPIN_MAX_NS, &c->bb.workers[i]);
+			err = worker_open(name, SPIN_MAX_NS, &bb->workers[i]);
 		if (err < 0)
 			return err;
-		c->bb.nr_workers++;
+		bb->nr_workers++;
 	}
 	return 0;
 }
 
-static int control_open(struct control *c, uint32_t nr_workers)
+static int serve(struct blkback *bb, uint32_t nr_workers,
+		 struct xenbus_bus **ret)
 {
-	uint32_t generation;
-	int err = control_connect(c, &generation);
+	struct control *c = &bb->control;
+	int err = control_open(c, queue_fired, bb);
 
-	if (err)
-		return err;
-	c->bb.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->bb.event_fd < 0)
-		return -errno;
-	err = loop_open(&c->bb.loop);
 	if (!err)
-		err = control_sources(c);
+		err = open_workers(bb, nr_workers);
 	if (!err)
-		err = control_workers(c, nr_workers);
+		err = xenbus_bus_open(c->xs, platform_domid(c->platform),
+				      &vbd_driver, &vbd_bus_ops, bb, ret);
 	if (!err)
-		err = xenbus_bus_open(c->xs, platform_domid(c->bb.platform),
-				      &vbd_driver, &vbd_bus_ops, &c->bb,
-				      &c->bus);
+		err = xenbus_bus_use_loop(*ret, c->loop);
 	if (!err)
-		err = xenbus_bus_use_loop(c->bus, c->bb.loop);
-	if (!err)
-		err = monitor_client_ready(c->bb.monitor);
-	if (!err && generation)
-		log_info("worker %u serves %u disks", generation,
-			 xenbus_bus_nr_devices(c->bus));
+		err = control_ready(c);
+	if (!err && c->generation)
+		log_info("worker %u serves %u disks", c->generation,
+			 xenbus_bus_nr_devices(*ret));
 	return err;
-}
-
-static void control_close(struct control *c)
-{
-	vbd_drain_all(&c->bb, clock_now_ns() + DRAIN_NS);
-	xenbus_bus_close(c->bus);
-	for (uint32_t i = 0; i < c->bb.nr_workers; i++)
-		worker_close(c->bb.workers[i]);
-	if (c->bb.loop)
-		loop_close(c->bb.loop);
-	if (c->bb.event_fd >= 0)
-		close(c->bb.event_fd);
-	xs_close(c->xs);
-	platform_close(c->bb.platform);
-	monitor_client_close(c->bb.monitor);
 }
 
 static int run_worker(const struct options *o)
 {
-	static const int signals[] = { SIGTERM };
-	struct control c = { .bb.event_fd = -1 };
+	struct blkback bb = { 0 };
+	struct xenbus_bus *bus = NULL;
 	int err;
 
-	list_init(&c.bb.vbds);
-	loop_signals_block(signals, ARRAY_SIZE(signals));
-	err = drop_privileges();
-	if (!err)
-		err = control_open(&c, o->nr_workers);
+	list_init(&bb.vbds);
+	err = serve(&bb, o->nr_workers, &bus);
 	if (err)
 		log_error("starting the worker: %s", strerrordesc_np(-err));
 	else
-		err = loop_run(c.bb.loop);
-	control_close(&c);
+		err = control_run(&bb.control);
+	vbd_drain_all(&bb, clock_now_ns() + DRAIN_NS);
+	xenbus_bus_close(bus);
+	for (uint32_t i = 0; i < bb.nr_workers; i++)
+		worker_close(bb.workers[i]);
+	control_close(&bb.control);
 	return err ? 1 : 0;
 }
 

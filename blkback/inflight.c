@@ -84,27 +84,22 @@ static size_t record_bytes(uint32_t nr_slots)
 	return sizeof(struct record) + nr_slots * sizeof(struct record_entry);
 }
 
-/* Map fd (size_bytes of it). Takes fd over, on success only. */
-static int map_record(int fd, size_t size_bytes, struct inflight **ret)
+/* Map size_bytes of fd, which it takes over on success. NULL: no memory. */
+static struct inflight *map_record(int fd, size_t size_bytes)
 {
 	struct inflight *f = calloc(1, sizeof(*f));
-	void *base;
 
 	if (!f)
-		return -ENOMEM;
-	base = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		    0);
-	if (base == MAP_FAILED) {
-		int err = -errno;
-
+		return NULL;
+	f->rec = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		      0);
+	if (f->rec == MAP_FAILED) {
 		free(f);
-		return err;
+		return NULL;
 	}
-	f->rec = base;
 	f->size_bytes = size_bytes;
 	f->fd = fd;
-	*ret = f;
-	return 0;
+	return f;
 }
 
 int inflight_create(const struct inflight_params *params, struct inflight **ret)
@@ -127,9 +122,11 @@ int inflight_create(const struct inflight_params *params, struct inflight **ret)
 		err = -errno;
 		goto fail;
 	}
-	err = map_record(fd, size_bytes, &f);
-	if (err)
+	f = map_record(fd, size_bytes);
+	if (!f) {
+		err = -ENOMEM;
 		goto fail;
+	}
 	f->params = *params;
 	f->nr_slots = nr_slots;
 	f->rec->magic = MAGIC;
@@ -207,9 +204,9 @@ int inflight_attach(int fd, domid_t domid, uint32_t handle,
 	    fstat(fd, &st) || st.st_size < (off_t)sizeof(struct record) ||
 	    st.st_size > (off_t)record_bytes(INFLIGHT_SLOTS_MAX))
 		return -EPROTO;
-	err = map_record(fd, (size_t)st.st_size, &f);
-	if (err)
-		return err;
+	f = map_record(fd, (size_t)st.st_size);
+	if (!f)
+		return -ENOMEM;
 	err = check_header(f, domid, handle);
 	if (!err)
 		err = check_entries(f);

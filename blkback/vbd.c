@@ -58,8 +58,8 @@ static int open_storage(struct vbd *v)
 
 	if (v->storage)
 		return 0;
-	err = target_attach(v->bb->monitor, dev->otherend_id, dev->handle,
-			    &v->storage);
+	err = target_attach(v->bb->control.monitor, dev->otherend_id,
+			    dev->handle, &v->storage);
 	if (err)
 		return err;
 	log_info("%s: %s: %llu KiB, %s%s", dev->name, v->storage->desc.target,
@@ -91,8 +91,8 @@ static void forget_fence(struct vbd *v)
 /* The record first: without it, nobody looks for a fence. */
 static void drop_kept(struct vbd *v)
 {
-	monitor_client_drop(v->bb->monitor, v->key);
-	monitor_client_drop(v->bb->monitor, v->fence_key);
+	monitor_client_drop(v->bb->control.monitor, v->key);
+	monitor_client_drop(v->bb->control.monitor, v->fence_key);
 }
 
 /* Everything of a connection, in reverse; nothing is in flight. */
@@ -115,11 +115,11 @@ static void release(struct vbd *v)
 static int open_queue(struct vbd *v, bool resume)
 {
 	struct blkback_queue_config config = {
-		.platform = v->bb->platform,
+		.platform = v->bb->control.platform,
 		.inflight = v->inflight,
 		.storage = v->storage,
 		.resume = resume,
-		.event_fd = v->bb->event_fd,
+		.event_fd = v->bb->control.event_fd,
 	};
 
 	return blkback_queue_open(&config, &v->queue);
@@ -131,11 +131,12 @@ static int keep_fence(struct vbd *v)
 	int fd = blkback_queue_fence_fd(v->queue);
 
 	if (fd < 0) {
-		int err = monitor_client_drop(v->bb->monitor, v->fence_key);
+		int err = monitor_client_drop(v->bb->control.monitor,
+					      v->fence_key);
 
 		return err == -ENOENT ? 0 : err;
 	}
-	return monitor_client_keep(v->bb->monitor, v->fence_key, fd);
+	return monitor_client_keep(v->bb->control.monitor, v->fence_key, fd);
 }
 
 /* The state node says Connected, and nothing of a predecessor is left. */
@@ -264,7 +265,7 @@ static int vbd_connect(struct xenbus_device *dev)
 			     params.ring_refs[0], params.evtchn_port);
 		return err;
 	}
-	err = monitor_client_keep(v->bb->monitor, v->key,
+	err = monitor_client_keep(v->bb->control.monitor, v->key,
 				  inflight_fd(v->inflight));
 	if (err) {
 		xenbus_fatal(dev, err, "giving the record into keeping");
@@ -325,8 +326,8 @@ static void vbd_remove(struct xenbus_device *dev)
 	close_storage(v);
 	if (dev->removing) {
 		drop_kept(v);
-		monitor_client_release_device(v->bb->monitor, dev->otherend_id,
-					      dev->handle);
+		monitor_client_release_device(v->bb->control.monitor,
+					      dev->otherend_id, dev->handle);
 	}
 	free(v);
 }
@@ -360,10 +361,10 @@ static int take_over(struct vbd *v, int record_fd)
 		err = open_queue(v, true);
 	v->resume_err = err;
 	v->state = VBD_FENCED;
-	v->fence_fd = monitor_client_get(v->bb->monitor, v->fence_key);
+	v->fence_fd = monitor_client_get(v->bb->control.monitor, v->fence_key);
 	if (v->fence_fd >= 0) {
 		/* Nothing is ever sent on it: only its hang-up fires. */
-		err = loop_fd_add(v->bb->loop, v->fence_fd, EPOLLIN,
+		err = loop_fd_add(v->bb->control.loop, v->fence_fd, EPOLLIN,
 				  fence_fired, v, &v->fence_src);
 		if (err)
 			return err;
@@ -379,7 +380,7 @@ static int take_over(struct vbd *v, int record_fd)
 static int look_for_predecessor(struct vbd *v, bool *resumed)
 {
 	struct xenbus_device *dev = v->dev;
-	struct monitor_client *mc = v->bb->monitor;
+	struct monitor_client *mc = v->bb->control.monitor;
 	uint32_t state;
 	int fd, err;
 
@@ -428,7 +429,8 @@ static int vbd_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 		err = str_printf(v->fence_key, sizeof(v->fence_key), "%s/fence",
 				 v->key);
 	if (err >= 0)
-		err = loop_timer_add(bb->loop, timer_fired, v, &v->timer);
+		err = loop_timer_add(bb->control.loop, timer_fired, v,
+				     &v->timer);
 	if (err < 0)
 		goto fail;
 	err = look_for_predecessor(v, &taken);
@@ -482,7 +484,7 @@ static void run_event(struct vbd *v)
 void vbd_run_events(struct blkback *bb)
 {
 	uint64_t junk;
-	ssize_t n = read(bb->event_fd, &junk, sizeof(junk));
+	ssize_t n = read(bb->control.event_fd, &junk, sizeof(junk));
 
 	(void)n;
 	list_for_each_safe(l, tmp, &bb->vbds)
@@ -507,14 +509,15 @@ static unsigned stop_queues(struct blkback *bb)
 void vbd_drain_all(struct blkback *bb, uint64_t deadline_ns)
 {
 	while (stop_queues(bb) > 0) {
-		struct pollfd p = { .fd = bb->event_fd, .events = POLLIN };
+		struct pollfd p = { .fd = bb->control.event_fd,
+				    .events = POLLIN };
 		uint64_t now = clock_now_ns(), junk;
 		ssize_t n;
 
 		if (now >= deadline_ns)
 			break;
 		poll(&p, 1, (int)((deadline_ns - now) / NS_PER_MS) + 1);
-		n = read(bb->event_fd, &junk, sizeof(junk));
+		n = read(bb->control.event_fd, &junk, sizeof(junk));
 		(void)n;
 	}
 }

@@ -16,10 +16,8 @@
 
 #include <stdint.h>
 
-#include "monitor/monitor.h"
-#include "platform/platform.h"
+#include "monitor/control.h"
 #include "util/list.h"
-#include "util/loop.h"
 #include "worker/worker.h"
 #include "xenbus/xenbus.h"
 
@@ -27,13 +25,11 @@
 
 /* What all disks of this worker process share. */
 struct blkback {
-	struct platform *platform;
-	struct monitor_client *monitor;
-	struct loop *loop;
+	struct control
+		control; /* its event_fd is the queues': vbd_run_events */
 	struct worker *workers[BLKBACK_WORKERS_MAX];
 	uint32_t nr_workers;
 	uint32_t next_worker;
-	int event_fd; /* queues write it: call vbd_run_events */
 	struct list vbds;
 };
 

@@ -9,12 +9,9 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "netback/target.h"
@@ -35,167 +32,48 @@ struct options {
 
 /* ---- worker ------------------------------------------------------------ */
 
-struct control {
-	struct netback nb;
-	struct loop *loop;
-	struct xs *xs;
-	struct xenbus_bus *bus;
-};
-
-static void store_lost(struct control *c, int err)
+static void fault_fired(void *arg)
 {
-	log_error("the store is gone: %s", strerror(-err));
-	loop_stop(c->loop, err);
+	vif_run_faults(arg);
 }
 
-static void store_readable(void *arg, uint32_t events)
+static int serve(struct netback *nb, struct xenbus_bus **ret)
 {
-	struct control *c = arg;
-	int err = xs_dispatch(c->xs);
+	struct control *c = &nb->control;
+	int err = control_open(c, fault_fired, nb);
 
-	(void)events;
-	if (err)
-		store_lost(c, err);
-}
-
-/* Events that came during another call, before the loop sleeps. */
-static bool store_prepare(void *arg)
-{
-	struct control *c = arg;
-	int err = xs_pending(c->xs) ? xs_dispatch(c->xs) : 0;
-
-	if (err)
-		store_lost(c, err);
-	return xs_pending(c->xs);
-}
-
-static void monitor_readable(void *arg, uint32_t events)
-{
-	struct control *c = arg;
-
-	(void)events;
-	loop_stop(c->loop, 0);
-}
-
-static void fault_readable(void *arg, uint32_t events)
-{
-	struct control *c = arg;
-
-	(void)events;
-	vif_run_faults(&c->nb);
-}
-
-static void worker_signalled(void *arg, int signo)
-{
-	struct control *c = arg;
-
-	(void)signo;
-	loop_stop(c->loop, 0);
-}
-
-/* The connections that the monitor made for us. */
-static int control_connect(struct control *c, uint32_t *ret_generation)
-{
-	int broker_fd, store_fd;
-	int err = monitor_client_open(MONITOR_WORKER_FD, &broker_fd, &store_fd,
-				      ret_generation, &c->nb.monitor);
-
-	if (err)
-		return err;
-	err = platform_lite_adopt(broker_fd, &c->nb.platform);
-	if (err) {
-		close(broker_fd);
-		close(store_fd);
-		return err;
-	}
-	err = xs_open_fd(store_fd, &c->xs);
-	if (err)
-		close(store_fd);
+	if (!err)
+		err = worker_open("netback-data", SPIN_MAX_NS, &nb->worker);
+	if (!err)
+		err = xenbus_bus_open(c->xs, platform_domid(c->platform),
+				      &vif_driver, &vif_bus_ops, nb, ret);
+	if (!err)
+		err = xenbus_bus_use_loop(*ret, c->loop);
+	if (!err)
+		err = control_ready(c);
+	if (!err && c->generation)
+		log_info("worker %u serves %u vifs", c->generation,
+			 xenbus_bus_nr_devices(*ret));
 	return err;
-}
-
-static int control_sources(struct control *c)
-{
-	static const int signals[] = { SIGTERM };
-	struct loop_prepare *prepare;
-	struct loop_fd *src;
-	int err;
-
-	err = loop_signals_add(c->loop, signals, ARRAY_SIZE(signals),
-			       worker_signalled, c);
-	if (!err)
-		err = loop_fd_add(c->loop, xs_fd(c->xs), EPOLLIN,
-				  store_readable, c, &src);
-	if (!err)
-		err = loop_prepare_add(c->loop, store_prepare, c, &prepare);
-	if (!err)
-		err = loop_fd_add(c->loop, monitor_client_fd(c->nb.monitor),
-				  EPOLLIN, monitor_readable, c, &src);
-	if (!err)
-		err = loop_fd_add(c->loop, c->nb.fault_fd, EPOLLIN,
-				  fault_readable, c, &src);
-	return err;
-}
-
-static int control_open(struct control *c)
-{
-	uint32_t generation;
-	int err = control_connect(c, &generation);
-
-	if (err)
-		return err;
-	list_init(&c->nb.vifs);
-	list_init(&c->nb.bridges);
-	c->nb.fault_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->nb.fault_fd < 0)
-		return -errno;
-	err = loop_open(&c->loop);
-	if (!err)
-		err = control_sources(c);
-	if (!err)
-		err = worker_open("netback-data", SPIN_MAX_NS, &c->nb.worker);
-	if (!err)
-		err = xenbus_bus_open(c->xs, platform_domid(c->nb.platform),
-				      &vif_driver, &vif_bus_ops, &c->nb,
-				      &c->bus);
-	if (!err)
-		err = xenbus_bus_use_loop(c->bus, c->loop);
-	if (!err)
-		err = monitor_client_ready(c->nb.monitor);
-	if (!err && generation)
-		log_info("worker %u serves %u vifs", generation,
-			 xenbus_bus_nr_devices(c->bus));
-	return err;
-}
-
-static void control_close(struct control *c)
-{
-	c->nb.stopping = true;
-	if (c->bus)
-		xenbus_bus_close(c->bus);
-	worker_close(c->nb.worker);
-	if (c->loop)
-		loop_close(c->loop);
-	if (c->nb.fault_fd >= 0)
-		close(c->nb.fault_fd);
-	xs_close(c->xs);
-	platform_close(c->nb.platform);
-	monitor_client_close(c->nb.monitor);
 }
 
 static int run_worker(void)
 {
-	static const int signals[] = { SIGTERM };
-	struct control c = { .nb.fault_fd = -1 };
+	struct netback nb = { 0 };
+	struct xenbus_bus *bus = NULL;
 	int err;
 
-	loop_signals_block(signals, ARRAY_SIZE(signals));
-	err = control_open(&c);
+	list_init(&nb.vifs);
+	list_init(&nb.bridges);
+	err = serve(&nb, &bus);
 	if (err)
-		log_error("starting the worker: %s", strerror(-err));
+		log_error("starting the worker: %s", strerrordesc_np(-err));
 	else
-		err = loop_run(c.loop);
-	control_close(&c);
+		err = control_run(&nb.control);
+	nb.stopping = true;
+	xenbus_bus_close(bus);
+	worker_close(nb.worker);
+	control_close(&nb.control);
 	return err ? 1 : 0;
 }
 

@@ -42,14 +42,14 @@ static void on_fault(void *arg, int err, const char *why)
 	v->fault_why = why;
 	/* pairs with vif_run_faults() */
 	__atomic_store_n(&v->fault_err, err, __ATOMIC_RELEASE);
-	n = write(v->nb->fault_fd, &one, sizeof(one));
+	n = write(v->nb->control.event_fd, &one, sizeof(one));
 	(void)n; /* cannot be full */
 }
 
 void vif_run_faults(struct netback *nb)
 {
 	uint64_t count;
-	ssize_t n = read(nb->fault_fd, &count, sizeof(count));
+	ssize_t n = read(nb->control.event_fd, &count, sizeof(count));
 
 	(void)n;
 	list_for_each_safe(l, next, &nb->vifs) {
@@ -88,8 +88,9 @@ static int vif_acquire(struct vif *v)
 
 	if (v->bridge)
 		return 0;
-	err = monitor_client_open_device(v->nb->monitor, v->dev->otherend_id,
-					 v->dev->handle, &mdev);
+	err = monitor_client_open_device(v->nb->control.monitor,
+					 v->dev->otherend_id, v->dev->handle,
+					 &mdev);
 	if (err)
 		return err;
 	err = vif_target_check(mdev.info, mdev.info_bytes, &v->target);
@@ -106,7 +107,7 @@ static int vif_acquire(struct vif *v)
 static int vif_start(struct vif *v, bool resume)
 {
 	struct queue_config config = {
-		.platform = v->nb->platform,
+		.platform = v->nb->control.platform,
 		.domid = v->dev->otherend_id,
 		.record = v->record,
 		.resume = resume,
@@ -156,7 +157,7 @@ static void vif_stop(struct vif *v, bool keep)
 		record_unmap(v->record);
 		v->record = NULL;
 		if (!keep)
-			monitor_client_drop(v->nb->monitor, v->key);
+			monitor_client_drop(v->nb->control.monitor, v->key);
 	}
 }
 
@@ -288,7 +289,7 @@ static int vif_connect(struct xenbus_device *dev)
 		xenbus_fatal(dev, fd, "making a record");
 		return fd;
 	}
-	err = monitor_client_keep(v->nb->monitor, v->key, fd);
+	err = monitor_client_keep(v->nb->control.monitor, v->key, fd);
 	close(fd);
 	if (!err)
 		err = vif_start(v, false);
@@ -318,8 +319,8 @@ static void vif_remove(struct xenbus_device *dev)
 	vif_stop(v, nb->stopping);
 	bridge_put(v->bridge);
 	if (acquired && !nb->stopping)
-		monitor_client_release_device(nb->monitor, dev->otherend_id,
-					      dev->handle);
+		monitor_client_release_device(nb->control.monitor,
+					      dev->otherend_id, dev->handle);
 	list_del(&v->link);
 	free(v);
 	dev->priv = NULL;
@@ -330,7 +331,7 @@ static void vif_remove(struct xenbus_device *dev)
 /* Go on where the record ends. -ENOENT: there is none. */
 static int vif_revive(struct vif *v)
 {
-	int fd = monitor_client_get(v->nb->monitor, v->key);
+	int fd = monitor_client_get(v->nb->control.monitor, v->key);
 	int err;
 
 	if (fd < 0)
@@ -345,7 +346,7 @@ static int vif_revive(struct vif *v)
 		log_warn("%s: cannot go on with its connection: %s",
 			 v->dev->name, strerror(-err));
 		vif_stop(v, false);
-		monitor_client_drop(v->nb->monitor, v->key);
+		monitor_client_drop(v->nb->control.monitor, v->key);
 	}
 	return err;
 }

@@ -12,19 +12,16 @@
 #ifndef NETBACK_VIF_H
 #define NETBACK_VIF_H
 
-#include "monitor/monitor.h"
-#include "platform/platform.h"
+#include "monitor/control.h"
 #include "util/list.h"
 #include "worker/worker.h"
 #include "xenbus/xenbus.h"
 
 /* All that the vifs of one worker process share. */
 struct netback {
-	struct platform *platform;
-	struct monitor_client *monitor;
+	struct control control;	   /* its event_fd: vif_run_faults */
 	struct worker *worker;	   /* the data thread */
 	struct list vifs, bridges; /* empty at first */
-	int fault_fd;  /* an eventfd: readable when vif_run_faults has work */
 	bool stopping; /* the process ends: leave everything to a successor */
 };
 
