@@ -205,7 +205,7 @@ static unsigned slow_poll(struct storage_channel *ch)
 	io = d->stack[d->oldest_first ? 0 : d->nr - 1];
 	d->nr--;
 	if (d->oldest_first)
-		memmove(d->stack, d->stack + 1, d->nr * sizeof(d->stack[0]));
+		memmove(d->stack, d->stack + 1, d->nr * sizeof(void *));
 	at = d->arena->disk[0] + io->offset_bytes;
 	for (unsigned i = 0; i < io->nr_iov; i++) {
 		if (io->op == STORAGE_WRITE)

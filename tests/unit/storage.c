@@ -55,8 +55,8 @@ static void make_dirs(void)
 {
 	if (dir[0])
 		return;
-	strcpy(dir, "/var/tmp/pvsplit-storage.XXXXXX");
-	strcpy(shm_dir, "/dev/shm/pvsplit-storage.XXXXXX");
+	snprintf(dir, sizeof(dir), "/var/tmp/pvsplit-storage.XXXXXX");
+	snprintf(shm_dir, sizeof(shm_dir), "/dev/shm/pvsplit-storage.XXXXXX");
 	if (!mkdtemp(dir) || !mkdtemp(shm_dir))
 		abort();
 	snprintf(disk_path, sizeof(disk_path), "%s/disk", dir);
