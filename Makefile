@@ -133,16 +133,23 @@ bench: ## every benchmark, each against a peer measured in the same run
 	$(Q)BUILD=$(BUILD) scripts/bench.sh
 bench-programs: $(bench)
 
-.PHONY: fuzz
+# libFuzzer is clang's: everything is built once more, with its coverage hooks.
+.PHONY: fuzz fuzz-programs
 FUZZ_SECONDS ?= 60
-fuzz: $(fuzzed:%=fuzz-%) ## every fuzz target for FUZZ_SECONDS
-fuzz-%: tests/fuzz/fuzz_%.c
-	@mkdir -p build/fuzz/corpus-$*
-	$(Q)clang -g -O1 -I. -D_GNU_SOURCE -std=gnu11 $(PKG_CFLAGS) \
-		-fsanitize=fuzzer,address,undefined -o build/fuzz/$* $< \
-		$(foreach c,$(COMPONENTS),$(call srcs,$(c))) $(LIBS.tests)
-	$(Q)build/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
-		build/fuzz/corpus-$* tests/fuzz/corpus/$*
+FUZZ ?= $(fuzzed)
+fuzzers := $(fuzzed:%=$(BUILD)/tests/fuzz/fuzz_%)
+fuzz: ## every fuzz target for FUZZ_SECONDS (FUZZ="blkif ring_back": only those)
+	$(Q)scripts/install-deps.sh build test
+	$(Q)$(MAKE) --no-print-directory fuzz-programs BUILD=build/fuzz \
+		CC=clang SAN=fuzzer-no-link,address,undefined
+	$(Q)set -e; for t in $(FUZZ); do \
+		mkdir -p build/fuzz/corpus/$$t; echo "== $$t"; \
+		build/fuzz/tests/fuzz/fuzz_$$t -max_total_time=$(FUZZ_SECONDS) \
+			-print_final_stats=1 build/fuzz/corpus/$$t \
+			tests/fuzz/corpus/$$t; done
+fuzz-programs: $(fuzzers)
+$(fuzzers): %: %.o $(libs)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(link) $(LIBS.tests)
 
 .PHONY: tidy install uninstall
 tidy: ## formatting, clang-tidy and gcc's analyser; changes nothing
