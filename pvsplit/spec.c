@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "util/num.h"
+#include "util/packet.h"
 
 #define VDEV_EXTENDED (1u << 28)
 
@@ -270,40 +271,9 @@ int spec_disk_parse(const char *text, bool guest, struct disk_spec *ret,
 
 /* ---- interfaces ---- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-int spec_mac_parse(const char *text, uint8_t ret[6])
-{
-	uint8_t mac[6];
-
-	for (unsigned i = 0; i < 6; i++, text += 3) {
-		int high = hex_digit(text[0]), low;
-
-		if (high < 0)
-			return -EINVAL;
-		low = hex_digit(text[1]);
-		if (low < 0 || text[2] != (i < 5 ? ':' : '\0'))
-			return -EINVAL;
-		mac[i] = (uint8_t)(high << 4 | low);
-	}
-	if (mac[0] & 1)
-		return -EINVAL;
-	memcpy(ret, mac, 6);
-	return 0;
-}
-
 static int set_mac(struct vif_spec *v, const char *value, char *why)
 {
-	if (spec_mac_parse(value, v->mac))
+	if (packet_parse_mac(value, v->mac))
 		return refuse(why,
 			      "mac '%.24s' is not a unicast address; write "
 			      "00:16:3e:xx:xx:xx",

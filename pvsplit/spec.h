@@ -58,7 +58,4 @@ int spec_vif_parse(const char *text, bool guest, struct vif_spec *ret,
  */
 int spec_vdev_number(const char *name, uint32_t *ret) PV_MUST_CHECK;
 
-/* Six bytes in hexadecimal, separated by ':'; a group address is refused. */
-int spec_mac_parse(const char *text, uint8_t ret[6]) PV_MUST_CHECK;
-
 #endif /* PVSPLIT_SPEC_H */

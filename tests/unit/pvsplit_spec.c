@@ -6,6 +6,7 @@
 
 #include "pvsplit/spec.h"
 #include "tests/unit/unit.h"
+#include "util/packet.h"
 
 static struct disk_spec disk;
 static struct vif_spec vif;
@@ -244,7 +245,7 @@ static void refuses_a_bad_mac(void)
 	uint8_t mac[6];
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		UNIT_CHECK(spec_mac_parse(bad[i], mac) == -EINVAL);
+		UNIT_CHECK(packet_parse_mac(bad[i], mac) == -EINVAL);
 }
 
 static void refuses_an_interface_it_does_not_know(void)
