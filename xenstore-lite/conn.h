@@ -6,7 +6,7 @@
  * drive it alike. Any sequence of bytes is safe to feed.
  *
  *	struct xsd_conn      bytes of one client          (conn.c)
- *	     request         one message to one answer    (request.c)
+ *	     request         one message to one answer    (request.h)
  *	     access          rights, quotas               (access.c)
  *	     transaction     all or nothing               (transaction.c)
  *	     store, watch    the tree, who hears of it

@@ -21,7 +21,8 @@
 
 enum domctl_op {
 	/* domid, life, uid, name; with the domain's listening socket. A domain
-	 * of the same life may be there already: then only the socket is new. */
+	 * of the same life may be there already: then only the socket is new.
+	 */
 	DOMCTL_CREATE = 1,
 	/* domid, life */
 	DOMCTL_DESTROY,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* private.h - what conn.c, request.c and xsd.c share. See conn.h. */
+/* private.h - what conn.c, the requests and xsd.c share. See conn.h. */
 #ifndef XENSTORE_LITE_PRIVATE_H
 #define XENSTORE_LITE_PRIVATE_H
 
