@@ -23,6 +23,9 @@
 
 #define MESSAGE_MAX (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)
 
+/* Numbers in one request. */
+#define NUMBERS_MAX 3
+
 /* Unread events of one watch; above it they are joined to one for the watched
  * path, as the store does. */
 #define XS_EVENTS_MAX 1024u
@@ -695,15 +698,33 @@ int xs_transaction_end(struct xs *xs, xs_txn_t tx, bool commit)
 			 NULL);
 }
 
+/* A request whose whole payload is nr numbers. */
+static int talk_numbers(struct xs *xs, enum xsd_sockmsg_type type,
+			const uint64_t *numbers, unsigned nr, char **ret,
+			size_t *len)
+{
+	char text[NUMBERS_MAX][24];
+	struct iovec parts[NUMBERS_MAX];
+
+	for (unsigned i = 0; i < nr; i++) {
+		int n = str_printf(text[i], sizeof(text[i]), "%llu",
+				   (unsigned long long)numbers[i]);
+
+		if (n < 0)
+			return n;
+		parts[i] = text_part(text[i]);
+	}
+	return talk(xs, type, XS_NO_TXN, parts, nr, ret, len);
+}
+
 int xs_is_domain_introduced(struct xs *xs, uint32_t domid)
 {
-	char id[12], *text;
+	uint64_t number = domid;
+	char *text;
 	size_t len;
-	int err = str_printf(id, sizeof(id), "%u", domid);
+	int err = talk_numbers(xs, XS_IS_DOMAIN_INTRODUCED, &number, 1, &text,
+			       &len);
 
-	if (err >= 0)
-		err = talk_text(xs, XS_IS_DOMAIN_INTRODUCED, XS_NO_TXN, id,
-				&text, &len);
 	if (err)
 		return err;
 	if (strcmp(text, "T") == 0)
@@ -712,4 +733,58 @@ int xs_is_domain_introduced(struct xs *xs, uint32_t domid)
 		err = lost(xs, -EPROTO);
 	free(text);
 	return err;
+}
+
+int xs_get_domain_path(struct xs *xs, uint32_t domid, char **ret)
+{
+	uint64_t number = domid;
+	size_t len;
+
+	return talk_numbers(xs, XS_GET_DOMAIN_PATH, &number, 1, ret, &len);
+}
+
+int xs_introduce(struct xs *xs, uint32_t domid, uint64_t gfn, uint32_t port)
+{
+	uint64_t numbers[] = { domid, gfn, port };
+
+	return talk_numbers(xs, XS_INTRODUCE, numbers, 3, NULL, NULL);
+}
+
+int xs_release(struct xs *xs, uint32_t domid)
+{
+	uint64_t number = domid;
+
+	return talk_numbers(xs, XS_RELEASE, &number, 1, NULL, NULL);
+}
+
+int xs_resume(struct xs *xs, uint32_t domid)
+{
+	uint64_t number = domid;
+
+	return talk_numbers(xs, XS_RESUME, &number, 1, NULL, NULL);
+}
+
+int xs_set_target(struct xs *xs, uint32_t domid, uint32_t target)
+{
+	uint64_t numbers[] = { domid, target };
+
+	return talk_numbers(xs, XS_SET_TARGET, numbers, 2, NULL, NULL);
+}
+
+int xs_control(struct xs *xs, const char *const *args, char **ret, size_t *len)
+{
+	char payload[XENSTORE_PAYLOAD_MAX];
+	struct iovec part = { .iov_base = payload };
+	size_t unused;
+
+	for (; *args; args++) {
+		size_t bytes = strlen(*args) + 1;
+
+		if (bytes > sizeof(payload) - part.iov_len)
+			return -E2BIG;
+		memcpy(payload + part.iov_len, *args, bytes);
+		part.iov_len += bytes;
+	}
+	return talk(xs, XS_CONTROL, XS_NO_TXN, &part, 1, ret,
+		    len ? len : &unused);
 }

@@ -108,5 +108,23 @@ int xs_transaction_end(struct xs *xs, xs_txn_t tx, bool commit) PV_MUST_CHECK;
 
 /* Whether the store knows the domain. 1, 0 or -errno. */
 int xs_is_domain_introduced(struct xs *xs, uint32_t domid);
+/* A domain's home; the caller frees *ret. */
+int xs_get_domain_path(struct xs *xs, uint32_t domid, char **ret) PV_MUST_CHECK;
+
+/* ---- a toolstack's calls: domain 0 only ---------------------------------- */
+
+/* The domain's shared ring is at gfn; the store listens at its event port. */
+int xs_introduce(struct xs *xs, uint32_t domid, uint64_t gfn,
+		 uint32_t port) PV_MUST_CHECK;
+int xs_release(struct xs *xs, uint32_t domid) PV_MUST_CHECK;
+int xs_resume(struct xs *xs, uint32_t domid) PV_MUST_CHECK;
+/* domid gets all the rights of target. */
+int xs_set_target(struct xs *xs, uint32_t domid, uint32_t target) PV_MUST_CHECK;
+/*
+ * A command to the store itself: its words, then NULL. The answer is allocated
+ * and NUL-terminated as xs_read's. -E2BIG the words do not fit a message.
+ */
+int xs_control(struct xs *xs, const char *const *args, char **ret,
+	       size_t *len) PV_MUST_CHECK;
 
 #endif /* XENSTORE_LITE_XS_H */

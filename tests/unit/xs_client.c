@@ -399,6 +399,50 @@ static void a_transaction_is_tried_again_until_it_holds(void)
 	service_close(&s, xs);
 }
 
+/* ---- a toolstack's calls ---------------------------------------------------
+ */
+
+static void domains_are_asked_for_and_released(void)
+{
+	static const uint32_t domids[] = { 0, 7 };
+	struct service s;
+	struct xs *xs[2];
+	char *path;
+
+	UNIT_REQUIRE(service_open(&s, domids, 2, xs));
+	UNIT_REQUIRE(xs_get_domain_path(xs[1], 7, &path) == 0);
+	UNIT_CHECK(!strcmp(path, "/local/domain/7"));
+	free(path);
+	UNIT_CHECK(xs_is_domain_introduced(xs[0], 7) == 1);
+	UNIT_CHECK(xs_introduce(xs[1], 7, 1, 2) == -EACCES);
+	UNIT_CHECK(xs_set_target(xs[1], 7, 0) < 0);
+	UNIT_CHECK(xs_resume(xs[1], 7) < 0);
+	UNIT_CHECK(xs_release(xs[1], 7) == -EACCES);
+	UNIT_CHECK(xs_release(xs[0], 9) == -ENOENT);
+	service_close(&s, xs);
+}
+
+static void control_takes_words_and_answers_text(void)
+{
+	static const char *const check[] = { "check", NULL };
+	static const char *const two[] = { "check", "what", NULL };
+	static char big[3000];
+	const char *const too_big[] = { big, big, NULL };
+	struct service s;
+	struct xs *xs[1];
+	char *text;
+	size_t len;
+
+	UNIT_REQUIRE(service_open(&s, domain0, 1, xs));
+	UNIT_REQUIRE(xs_control(xs[0], check, &text, &len) == 0);
+	UNIT_CHECK(!strcmp(text, "OK") && len == 3);
+	free(text);
+	UNIT_CHECK(xs_control(xs[0], two, &text, NULL) == -EINVAL);
+	memset(big, 'x', sizeof(big) - 1);
+	UNIT_CHECK(xs_control(xs[0], too_big, &text, NULL) == -E2BIG);
+	service_close(&s, xs);
+}
+
 /* ---- against a store that talks nonsense
  * ------------------------------------------ */
 
@@ -502,5 +546,7 @@ UNIT_MAIN("xs_client", UNIT_TEST(values_go_there_and_back),
 	  UNIT_TEST(a_callback_may_unwatch_itself_and_others),
 	  UNIT_TEST(waiting_events_are_bounded),
 	  UNIT_TEST(a_transaction_is_tried_again_until_it_holds),
+	  UNIT_TEST(domains_are_asked_for_and_released),
+	  UNIT_TEST(control_takes_words_and_answers_text),
 	  UNIT_TEST(nonsense_ends_the_connection),
 	  UNIT_TEST(the_end_of_the_store_is_noticed))
