@@ -55,6 +55,9 @@ void xsd_close(struct xsd *xsd); /* NULL is fine; drops all connections */
  */
 int xsd_domain_create(struct xsd *xsd, uint32_t domid,
 		      const char *name) PV_MUST_CHECK;
+/* The same for this life of it, which the broker has numbered (domctl.h). */
+int xsd_domain_begin(struct xsd *xsd, uint32_t domid, uint64_t life,
+		     const char *name) PV_MUST_CHECK;
 /*
  * A domain is gone: its connections are dropped, its home, /libxl/N and all
  * that it owned are removed, its rights on all other nodes are void, and

@@ -25,7 +25,7 @@ void xsd_domains_fini(struct xsd_domains *domains)
 	free(domains->by_domid);
 }
 
-int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
+int xsd_domain_add(struct xsd_domains *domains, uint32_t domid, uint64_t life,
 		   struct xsd_domain **ret)
 {
 	struct xsd_domain *d;
@@ -40,7 +40,9 @@ int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
 	d->domid = (domid_t)domid;
 	d->privileged = domid == 0;
 	d->limits = d->privileged ? &xsd_limits_priv : &xsd_limits_domu;
-	d->incarnation = ++domains->last_incarnation;
+	d->incarnation = life ? life : domains->last_incarnation + 1;
+	if (d->incarnation > domains->last_incarnation)
+		domains->last_incarnation = d->incarnation;
 	list_init(&d->nodes);
 	list_init(&d->conns);
 	list_add_tail(&domains->all, &d->link);

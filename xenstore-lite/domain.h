@@ -30,14 +30,17 @@ struct xsd_domain {
 struct xsd_domains {
 	struct xsd_domain **by_domid; /* DOMID_FIRST_RESERVED slots */
 	struct list all;
-	uint64_t last_incarnation;
+	uint64_t last_incarnation; /* the highest so far */
 };
 
 int xsd_domains_init(struct xsd_domains *domains) PV_MUST_CHECK;
 void xsd_domains_fini(struct xsd_domains *domains);
 
-/* -EEXIST; -EINVAL a reserved number; -ENOMEM. */
-int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
+/*
+ * life becomes its incarnation; 0: the next that no domain had yet.
+ * -EEXIST; -EINVAL a reserved number; -ENOMEM.
+ */
+int xsd_domain_add(struct xsd_domains *domains, uint32_t domid, uint64_t life,
 		   struct xsd_domain **ret) PV_MUST_CHECK;
 /* The domain must have no node, connection, watch left. */
 void xsd_domain_del(struct xsd_domains *domains, struct xsd_domain *domain);

@@ -150,12 +150,18 @@ static int make_home(struct xsd *xsd, uint32_t domid, const char *name)
 
 int xsd_domain_create(struct xsd *xsd, uint32_t domid, const char *name)
 {
+	return xsd_domain_begin(xsd, domid, 0, name);
+}
+
+int xsd_domain_begin(struct xsd *xsd, uint32_t domid, uint64_t life,
+		     const char *name)
+{
 	struct xsd_domain *domain;
 	int err;
 
 	if (domid == 0)
 		return make_home(xsd, 0, name);
-	err = xsd_domain_add(&xsd->store.domains, domid, &domain);
+	err = xsd_domain_add(&xsd->store.domains, domid, life, &domain);
 	if (err)
 		return err;
 	err = make_home(xsd, domid, name);
