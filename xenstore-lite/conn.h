@@ -38,6 +38,8 @@ struct xsd_ops {
 	void (*output)(void *conn_arg);
 	/* The domain is no more: the owner must xsd_conn_close it now. */
 	void (*dropped)(void *conn_arg);
+	/* The monotonic clock; NULL: the system's. */
+	uint64_t (*now_ns)(void);
 };
 
 /*

@@ -132,6 +132,7 @@ void request_run(struct xsd_conn *conn, const struct request *rq)
 		    conn->domain->privileged)
 			err = handlers[rq->hdr.type].fn(conn, rq);
 	}
+	stats_request(conn->xsd, rq->hdr.type, err);
 	if (!err)
 		return;
 	error = xsd_error_name(-err);

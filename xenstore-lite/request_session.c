@@ -67,7 +67,8 @@ int do_reset_watches(struct xsd_conn *conn, const struct request *rq)
 {
 	watch_del_all(&conn->xsd->watches, &conn->watcher);
 	list_for_each_safe(l, tmp, &conn->txns)
-		conn_end_txn(conn, container_of(l, struct txn, of_conn));
+		conn_end_txn(conn, container_of(l, struct txn, of_conn),
+			     STATS_ABORTED);
 	request_answer_ok(conn, rq);
 	return 0;
 }
@@ -91,6 +92,7 @@ int do_transaction_start(struct xsd_conn *conn, const struct request *rq)
 	do
 		txn->id = ++conn->last_txn_id;
 	while (txn->id == 0 || request_txn(conn, txn->id));
+	txn->start_ns = conn->xsd->stats.turned_ns;
 	list_add_tail(&conn->txns, &txn->of_conn);
 	domain->nr_transactions++;
 	if (str_printf(text, sizeof(text), "%u", txn->id) < 0)
@@ -115,7 +117,7 @@ int do_transaction_end(struct xsd_conn *conn, const struct request *rq)
 		return -ENOENT;
 	if (commit)
 		err = txn_commit(txn, xsd_changed, conn->xsd);
-	conn_end_txn(conn, txn);
+	conn_end_txn(conn, txn, commit ? stats_end_of(err) : STATS_ABORTED);
 	if (!err)
 		request_answer_ok(conn, rq);
 	return err;

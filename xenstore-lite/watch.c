@@ -37,6 +37,7 @@ void watches_init(struct watches *ws, const struct path_seed *seed)
 	ws->seed = seed;
 	htable_init(&ws->points);
 	htable_init(&ws->events);
+	ws->nr_queued = ws->nr_merged = ws->nr_replaced = 0;
 }
 
 void watches_fini(struct watches *ws)
@@ -51,6 +52,7 @@ void watcher_init(struct watcher *watcher, struct xsd_domain *domain,
 	watcher->domain = domain;
 	list_init(&watcher->watches);
 	list_init(&watcher->events);
+	watcher->nr_events = 0;
 	watcher->wake = wake;
 	watcher->broken = false;
 }
@@ -72,6 +74,7 @@ static void event_drop(struct watches *ws, struct event *event)
 	htable_del(&ws->events, &event->by_content);
 	list_del(&event->of_watcher);
 	list_del(&event->of_watch);
+	event->watch->watcher->nr_events--;
 	event->watch->watcher->domain->event_bytes -= event_bytes(event);
 	free(event);
 }
@@ -114,6 +117,8 @@ static void enqueue(struct watches *ws, struct watch *watch, const char *path,
 	htable_add(&ws->events, &event->by_content, hash);
 	list_add_tail(&watcher->events, &event->of_watcher);
 	list_add_tail(&watch->events, &event->of_watch);
+	watcher->nr_events++;
+	ws->nr_queued++;
 	watcher->domain->event_bytes += event_bytes(event);
 	watcher->wake(watcher);
 }
@@ -124,10 +129,14 @@ static void enqueue_whole(struct watches *ws, struct watch *watch)
 	const struct point *point = watch->point;
 	uint64_t hash = event_hash(watch, point->by_path.hash);
 
-	if (is_pending(ws, watch, point->path, point->len, hash))
+	if (is_pending(ws, watch, point->path, point->len, hash)) {
+		ws->nr_merged++;
 		return;
-	list_for_each_safe(l, tmp, &watch->events)
+	}
+	list_for_each_safe(l, tmp, &watch->events) {
 		event_drop(ws, container_of(l, struct event, of_watch));
+		ws->nr_replaced++;
+	}
 	enqueue(ws, watch, point->path, point->len, hash);
 }
 
@@ -137,8 +146,10 @@ static void notify(struct watches *ws, struct watch *watch, const char *path,
 	const struct xsd_domain *domain = watch->watcher->domain;
 	uint64_t hash = event_hash(watch, path_hash);
 
-	if (is_pending(ws, watch, path, len, hash))
+	if (is_pending(ws, watch, path, len, hash)) {
+		ws->nr_merged++;
 		return;
+	}
 	/* What does not fit a message, or the quota, becomes the whole. */
 	if (len - watch->rel_off + 1 + watch->token_bytes >
 		    XENSTORE_PAYLOAD_MAX ||

@@ -31,12 +31,16 @@ struct watches {
 	const struct path_seed *seed;
 	struct htable points; /* watched paths */
 	struct htable events; /* all that are pending */
+	/* Of all that happened: became events, were pending already, and
+	 * events that one for the whole replaced. In the image. */
+	uint64_t nr_queued, nr_merged, nr_replaced;
 };
 
 /* One connection's side; embed it. wake is called when an event is added. */
 struct watcher {
 	struct xsd_domain *domain;
 	struct list watches, events;
+	uint32_t nr_events;
 	void (*wake)(struct watcher *watcher);
 	bool broken; /* an event was lost for want of memory */
 };

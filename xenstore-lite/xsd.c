@@ -22,6 +22,7 @@ int xsd_open(uint64_t secret, const struct xsd_ops *ops, struct xsd **ret)
 	}
 	watches_init(&xsd->watches, &xsd->store.seed);
 	xsd->ops = ops;
+	stats_init(xsd);
 	domain0 = xsd_domain_find(&xsd->store.domains, 0);
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++) {
 		xsd->special_perms[i] = perms_new(domain0, 0);
