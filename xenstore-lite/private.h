@@ -10,12 +10,20 @@
 #include "xenstore-lite/stats.h"
 #include "xenstore-lite/watch.h"
 
+/* The request log of control_log.c. */
+struct xsd_log {
+	bool on; /* in the image */
+	uint64_t second_ns;
+	uint32_t nr_lines; /* asked for in that second */
+};
+
 struct xsd {
 	struct store store;
 	struct watches watches;
 	struct perms *special_perms[XSD_NR_SPECIALS];
 	const struct xsd_ops *ops;
-	uint64_t last_conn_id;	/* in the image */
+	uint64_t last_conn_id; /* in the image */
+	struct xsd_log log;
 	struct xsd_stats stats; /* in the image, but turned_ns */
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "util/num.h"
+#include "xenstore-lite/control.h"
 
 /* ---- payloads --------------------------------------------------------- */
 
@@ -124,6 +125,7 @@ static const struct {
 void request_run(struct xsd_conn *conn, const struct request *rq)
 {
 	const char *error;
+	uint64_t took_ns;
 	int err = -ENOSYS;
 
 	if (rq->hdr.type < XS_TYPE_COUNT && handlers[rq->hdr.type].fn) {
@@ -132,7 +134,9 @@ void request_run(struct xsd_conn *conn, const struct request *rq)
 		    conn->domain->privileged)
 			err = handlers[rq->hdr.type].fn(conn, rq);
 	}
-	stats_request(conn->xsd, rq->hdr.type, err);
+	took_ns = stats_request(conn->xsd, rq->hdr.type, err);
+	if (conn->xsd->log.on)
+		control_log_request(conn, rq, err, took_ns);
 	if (!err)
 		return;
 	error = xsd_error_name(-err);

@@ -6,7 +6,7 @@
  *	request_node.c     nodes: values, children, rights
  *	request_session.c  watches, transactions
  *	request_domain.c   domains
- *	control.c          XS_CONTROL
+ *	control.h          XS_CONTROL
  *
  * A handler gets a checked length and nothing else: it takes the payload apart
  * itself, and either answers or returns -errno, which becomes an XS_ERROR.

@@ -36,21 +36,15 @@ static const char *const kind_names[STATS_NR_KINDS] = {
 	[XS_TYPE_COUNT] = "other",
 };
 
+unsigned stats_kind(uint32_t type)
+{
+	return type < XS_TYPE_COUNT && kind_names[type] ? (unsigned)type
+							: XS_TYPE_COUNT;
+}
+
 const char *stats_kind_name(unsigned kind)
 {
 	return kind_names[kind];
-}
-
-const char *stats_end_name(enum stats_end end)
-{
-	static const char *const names[STATS_NR_ENDS] = {
-		[STATS_COMMITTED] = "committed",
-		[STATS_CONFLICT] = "conflict",
-		[STATS_REFUSED] = "refused",
-		[STATS_ABORTED] = "aborted",
-	};
-
-	return names[end];
 }
 
 void stats_init(struct xsd *xsd)
@@ -76,9 +70,7 @@ static unsigned error_index(int err)
 uint64_t stats_request(struct xsd *xsd, uint32_t type, int err)
 {
 	struct xsd_stats *stats = &xsd->stats;
-	unsigned kind = type < XS_TYPE_COUNT && kind_names[type]
-				? (unsigned)type
-				: XS_TYPE_COUNT;
+	unsigned kind = stats_kind(type);
 	uint64_t now_ns = xsd_now_ns(xsd);
 	uint64_t took_ns = now_ns - stats->turned_ns;
 

@@ -57,9 +57,10 @@ struct xsd_stats {
 	struct stats_queue in_max, out_max;
 };
 
-/* "READ" for XS_READ; "other" for what is none. NULL: cannot be asked. */
+/* The kind of a message's type. */
+unsigned stats_kind(uint32_t type);
+/* "READ" for XS_READ; "other" for all that is none. NULL: not for requests. */
 const char *stats_kind_name(unsigned kind);
-const char *stats_end_name(enum stats_end end);
 
 void stats_init(struct xsd *xsd);
 

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control_stats.c - "stats [SECTION [FROM]]": the store's figures, in pages
+ * that each fit a message. See control.h; docs/xenstore.md has the fields.
+ *
+ * A page is lines; a line is a word and NAME=VALUE fields, VALUE a decimal
+ * number or a name without a space. Its last line is "end", or "more FROM" with
+ * what to ask for to get the next page. Each row has a key of three numbers and
+ * rows come in the order of their keys, so that paging misses none that was
+ * there all the time, whatever comes and goes meanwhile.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/num.h"
+#include "xenstore-lite/control.h"
+
+#define KEY_PARTS   3
+#define TRAILER_MAX 80u /* "more", three numbers, a NUL */
+
+struct key {
+	uint64_t part[KEY_PARTS];
+};
+
+struct pager {
+	struct control_text *text;
+	struct key from;
+	bool full; /* from is now where the next page begins */
+};
+
+static bool is_before(const struct key *a, const struct key *b)
+{
+	for (unsigned i = 0; i < KEY_PARTS; i++)
+		if (a->part[i] != b->part[i])
+			return a->part[i] < b->part[i];
+	return false;
+}
+
+static bool wants(const struct pager *p, const struct key *key)
+{
+	return !p->full && !is_before(key, &p->from);
+}
+
+/* A row that pager wants; it may turn out that the page is full. */
+static void row(struct pager *p, const struct key *key, const char *fmt, ...)
+	PV_PRINTF(3, 4);
+
+static void row(struct pager *p, const struct key *key, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (control_add(p->text, "%s\n", line))
+		return;
+	p->full = true;
+	p->from = *key;
+}
+
+static void named(struct pager *p, uint64_t idx, const char *word,
+		  const char *name, uint64_t value)
+{
+	struct key key = { { idx } };
+
+	if (wants(p, &key))
+		row(p, &key, "%s name=%s value=%llu", word, name,
+		    (unsigned long long)value);
+}
+
+/* ---- sections --------------------------------------------------------- */
+
+static uint64_t nr_open_txns(const struct xsd *xsd)
+{
+	uint64_t nr = 0;
+
+	list_for_each(l, &xsd->store.domains.all)
+		nr += container_of(l, struct xsd_domain, link)->nr_transactions;
+	return nr;
+}
+
+static uint64_t nr_domains(const struct xsd *xsd)
+{
+	uint64_t nr = 0;
+
+	list_for_each(l, &xsd->store.domains.all)
+		nr++;
+	return nr;
+}
+
+static void totals(const struct xsd *xsd, struct pager *p)
+{
+	const struct xsd_stats *s = &xsd->stats;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} all[] = {
+		{ "uptime_ns", s->turned_ns - s->start_ns },
+		{ "domains", nr_domains(xsd) },
+		{ "nodes", xsd->store.nodes.nr },
+		{ "connections", s->nr_conns },
+		{ "connections_max", s->nr_conns_max },
+		{ "connections_ever", s->nr_conns_ever },
+		{ "in_bytes", s->in_bytes },
+		{ "out_bytes", s->out_bytes },
+		{ "in_queue_max_bytes", s->in_max.bytes },
+		{ "in_queue_max_domain", s->in_max.domid },
+		{ "in_queue_max_connection", s->in_max.conn_id },
+		{ "out_queue_max_bytes", s->out_max.bytes },
+		{ "out_queue_max_domain", s->out_max.domid },
+		{ "out_queue_max_connection", s->out_max.conn_id },
+		{ "events_pending", xsd->watches.events.nr },
+		{ "events_queued", xsd->watches.nr_queued },
+		{ "events_merged", xsd->watches.nr_merged },
+		{ "events_replaced", xsd->watches.nr_replaced },
+		{ "transactions_open", nr_open_txns(xsd) },
+		{ "transactions_committed", s->nr_ends[STATS_COMMITTED] },
+		{ "transactions_conflict", s->nr_ends[STATS_CONFLICT] },
+		{ "transactions_refused", s->nr_ends[STATS_REFUSED] },
+		{ "transactions_aborted", s->nr_ends[STATS_ABORTED] },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		named(p, i, "total", all[i].name, all[i].value);
+}
+
+static void latency_row(struct pager *p, const struct key *key,
+			const char *name, uint64_t nr_errors,
+			const struct hist *h)
+{
+	row(p, key,
+	    "op name=%s count=%llu errors=%llu mean_ns=%llu p50_ns=%llu "
+	    "p99_ns=%llu max_ns=%llu",
+	    name, (unsigned long long)hist_count(h),
+	    (unsigned long long)nr_errors, (unsigned long long)hist_mean(h),
+	    (unsigned long long)hist_percentile(h, 500000),
+	    (unsigned long long)hist_percentile(h, 990000),
+	    (unsigned long long)h->max);
+}
+
+/* The message kinds that were asked for, and how long transactions took. */
+static void ops(const struct xsd *xsd, struct pager *p)
+{
+	const struct xsd_stats *s = &xsd->stats;
+	struct key key = { { 0 } };
+
+	for (; key.part[0] < STATS_NR_KINDS; key.part[0]++) {
+		unsigned kind = (unsigned)key.part[0];
+		const struct hist *h = &s->kinds[kind].latency_ns;
+
+		if (stats_kind_name(kind) && wants(p, &key) && hist_count(h))
+			latency_row(p, &key, stats_kind_name(kind),
+				    s->kinds[kind].nr_errors, h);
+	}
+	if (wants(p, &key) && hist_count(&s->txn_ns))
+		latency_row(p, &key, "transaction",
+			    s->nr_ends[STATS_CONFLICT] +
+				    s->nr_ends[STATS_REFUSED],
+			    &s->txn_ns);
+}
+
+static void errors(const struct xsd *xsd, struct pager *p)
+{
+	for (unsigned i = 0; i < XSD_NR_ERRORS; i++)
+		if (xsd->stats.nr_errors[i])
+			named(p, i, "error", xsd_errors[i].errstring,
+			      xsd->stats.nr_errors[i]);
+}
+
+typedef void conn_fn(const struct xsd *xsd, const struct xsd_conn *conn,
+		     struct key *key, struct pager *p);
+
+/* Key: domain, connection. Connections of a domain are in order of their id. */
+static void each_conn(const struct xsd *xsd, struct pager *p, conn_fn *fn)
+{
+	struct key key = { { p->from.part[0] } };
+
+	for (; !p->full && key.part[0] < DOMID_FIRST_RESERVED; key.part[0]++) {
+		const struct xsd_domain *domain = xsd_domain_find(
+			&xsd->store.domains, (uint32_t)key.part[0]);
+
+		if (!domain)
+			continue;
+		list_for_each(l, &domain->conns) {
+			const struct xsd_conn *conn =
+				container_of(l, struct xsd_conn, of_domain);
+
+			key.part[1] = conn->id;
+			key.part[2] = 0;
+			fn(xsd, conn, &key, p);
+		}
+	}
+}
+
+static void conn_row(const struct xsd *xsd, const struct xsd_conn *conn,
+		     struct key *key, struct pager *p)
+{
+	(void)xsd;
+	if (!wants(p, key))
+		return;
+	row(p, key,
+	    "connection domain=%u id=%llu in_bytes=%zu out_bytes=%zu events=%u",
+	    conn->domain->domid, (unsigned long long)conn->id, conn->in.len,
+	    conn->out.len, conn->watcher.nr_events);
+}
+
+static void connections(const struct xsd *xsd, struct pager *p)
+{
+	each_conn(xsd, p, conn_row);
+}
+
+static void txn_rows(const struct xsd *xsd, const struct xsd_conn *conn,
+		     struct key *key, struct pager *p)
+{
+	uint64_t now_ns = xsd->stats.turned_ns;
+
+	list_for_each(l, &conn->txns) {
+		const struct txn *txn = container_of(l, struct txn, of_conn);
+
+		key->part[2] = txn->id;
+		if (wants(p, key))
+			row(p, key,
+			    "transaction domain=%u connection=%llu id=%u "
+			    "age_ns=%llu nodes=%u changes=%u",
+			    conn->domain->domid, (unsigned long long)conn->id,
+			    txn->id,
+			    (unsigned long long)(now_ns - txn->start_ns),
+			    txn->nr_nodes, txn->nr_changes);
+	}
+}
+
+static void transactions(const struct xsd *xsd, struct pager *p)
+{
+	each_conn(xsd, p, txn_rows);
+}
+
+/* ---- the command ------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	void (*fn)(const struct xsd *xsd, struct pager *p);
+} sections[] = {
+	{ "totals", totals },
+	{ "ops", ops },
+	{ "errors", errors },
+	{ "connections", connections },
+	{ "transactions", transactions },
+};
+
+/* "A", "A.B" or "A.B.C"; parts that are not given are 0. */
+static int parse_key(const char *text, struct key *ret)
+{
+	char part[24];
+
+	memset(ret, 0, sizeof(*ret));
+	for (unsigned i = 0; i < KEY_PARTS; i++) {
+		size_t len = strcspn(text, ".");
+
+		if (len >= sizeof(part))
+			return -EINVAL;
+		memcpy(part, text, len);
+		part[len] = '\0';
+		if (num_parse_u64(part, UINT64_MAX, &ret->part[i]))
+			return -EINVAL;
+		if (!text[len])
+			return 0;
+		text += len + 1;
+	}
+	return -EINVAL;
+}
+
+static void trailer(struct pager *p)
+{
+	p->text->end += TRAILER_MAX;
+	if (p->full)
+		control_add(p->text, "more %llu.%llu.%llu\n",
+			    (unsigned long long)p->from.part[0],
+			    (unsigned long long)p->from.part[1],
+			    (unsigned long long)p->from.part[2]);
+	else
+		control_add(p->text, "end\n");
+}
+
+int control_stats(const struct control_call *call)
+{
+	struct pager p = { .text = call->text };
+
+	p.text->end -= TRAILER_MAX;
+	if (call->nr_args == 2 && parse_key(call->args[1], &p.from))
+		return -EINVAL;
+	for (unsigned i = 0; i < ARRAY_SIZE(sections); i++) {
+		if (!call->nr_args) {
+			control_add(p.text, "section name=%s\n",
+				    sections[i].name);
+		} else if (strcmp(call->args[0], sections[i].name) == 0) {
+			sections[i].fn(call->conn->xsd, &p);
+			trailer(&p);
+			return 0;
+		}
+	}
+	if (call->nr_args)
+		return -EINVAL;
+	trailer(&p);
+	return 0;
+}
