@@ -122,18 +122,33 @@ static const struct {
 	[XS_DIRECTORY_PART] = { do_directory_part, false },
 };
 
+/* A transaction that there is not comes before all else that may be wrong; a
+ * watch has nothing to do with any. */
+static bool has_bad_txn(const struct xsd_conn *conn, const struct request *rq)
+{
+	return rq->hdr.tx_id && rq->hdr.type != XS_WATCH &&
+	       rq->hdr.type != XS_UNWATCH && !request_txn(conn, rq->hdr.tx_id);
+}
+
+static int dispatch(struct xsd_conn *conn, const struct request *rq)
+{
+	uint32_t type = rq->hdr.type;
+
+	if (type >= XS_TYPE_COUNT || !handlers[type].fn)
+		return -ENOSYS;
+	if (handlers[type].privileged && !conn->domain->privileged)
+		return -EACCES;
+	if (has_bad_txn(conn, rq))
+		return -ENOENT;
+	return handlers[type].fn(conn, rq);
+}
+
 void request_run(struct xsd_conn *conn, const struct request *rq)
 {
+	int err = dispatch(conn, rq);
 	const char *error;
 	uint64_t took_ns;
-	int err = -ENOSYS;
 
-	if (rq->hdr.type < XS_TYPE_COUNT && handlers[rq->hdr.type].fn) {
-		err = -EACCES;
-		if (!handlers[rq->hdr.type].privileged ||
-		    conn->domain->privileged)
-			err = handlers[rq->hdr.type].fn(conn, rq);
-	}
 	took_ns = stats_request(conn->xsd, rq->hdr.type, err);
 	if (conn->xsd->log.on)
 		control_log_request(conn, rq, err, took_ns);
