@@ -99,29 +99,29 @@ static void totals(const struct xsd *xsd, struct pager *p)
 		const char *name;
 		uint64_t value;
 	} all[] = {
-		{ "uptime_ns", s->turned_ns - s->start_ns },
+		{ "uptime-ns", s->turned_ns - s->start_ns },
 		{ "domains", nr_domains(xsd) },
 		{ "nodes", xsd->store.nodes.nr },
 		{ "connections", s->nr_conns },
-		{ "connections_max", s->nr_conns_max },
-		{ "connections_ever", s->nr_conns_ever },
-		{ "in_bytes", s->in_bytes },
-		{ "out_bytes", s->out_bytes },
-		{ "in_queue_max_bytes", s->in_max.bytes },
-		{ "in_queue_max_domain", s->in_max.domid },
-		{ "in_queue_max_connection", s->in_max.conn_id },
-		{ "out_queue_max_bytes", s->out_max.bytes },
-		{ "out_queue_max_domain", s->out_max.domid },
-		{ "out_queue_max_connection", s->out_max.conn_id },
-		{ "events_pending", xsd->watches.events.nr },
-		{ "events_queued", xsd->watches.nr_queued },
-		{ "events_merged", xsd->watches.nr_merged },
-		{ "events_replaced", xsd->watches.nr_replaced },
-		{ "transactions_open", nr_open_txns(xsd) },
-		{ "transactions_committed", s->nr_ends[STATS_COMMITTED] },
-		{ "transactions_conflict", s->nr_ends[STATS_CONFLICT] },
-		{ "transactions_refused", s->nr_ends[STATS_REFUSED] },
-		{ "transactions_aborted", s->nr_ends[STATS_ABORTED] },
+		{ "connections-max", s->nr_conns_max },
+		{ "connections-ever", s->nr_conns_ever },
+		{ "in-bytes", s->in_bytes },
+		{ "out-bytes", s->out_bytes },
+		{ "in-queue-max-bytes", s->in_max.bytes },
+		{ "in-queue-max-domid", s->in_max.domid },
+		{ "in-queue-max-connection", s->in_max.conn_id },
+		{ "out-queue-max-bytes", s->out_max.bytes },
+		{ "out-queue-max-domid", s->out_max.domid },
+		{ "out-queue-max-connection", s->out_max.conn_id },
+		{ "events-pending", xsd->watches.events.nr },
+		{ "events-queued", xsd->watches.nr_queued },
+		{ "events-merged", xsd->watches.nr_merged },
+		{ "events-replaced", xsd->watches.nr_replaced },
+		{ "transactions-open", nr_open_txns(xsd) },
+		{ "transactions-committed", s->nr_ends[STATS_COMMITTED] },
+		{ "transactions-conflict", s->nr_ends[STATS_CONFLICT] },
+		{ "transactions-refused", s->nr_ends[STATS_REFUSED] },
+		{ "transactions-aborted", s->nr_ends[STATS_ABORTED] },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
@@ -133,8 +133,8 @@ static void latency_row(struct pager *p, const struct key *key,
 			const struct hist *h)
 {
 	row(p, key,
-	    "op name=%s count=%llu errors=%llu mean_ns=%llu p50_ns=%llu "
-	    "p99_ns=%llu max_ns=%llu",
+	    "op name=%s count=%llu errors=%llu mean-ns=%llu p50-ns=%llu "
+	    "p99-ns=%llu max-ns=%llu",
 	    name, (unsigned long long)hist_count(h),
 	    (unsigned long long)nr_errors, (unsigned long long)hist_mean(h),
 	    (unsigned long long)hist_percentile(h, 500000),
@@ -203,7 +203,7 @@ static void conn_row(const struct xsd *xsd, const struct xsd_conn *conn,
 	if (!wants(p, key))
 		return;
 	row(p, key,
-	    "connection domain=%u id=%llu in_bytes=%zu out_bytes=%zu events=%u",
+	    "connection domid=%u id=%llu in-bytes=%zu out-bytes=%zu events=%u",
 	    conn->domain->domid, (unsigned long long)conn->id, conn->in.len,
 	    conn->out.len, conn->watcher.nr_events);
 }
@@ -224,8 +224,8 @@ static void txn_rows(const struct xsd *xsd, const struct xsd_conn *conn,
 		key->part[2] = txn->id;
 		if (wants(p, key))
 			row(p, key,
-			    "transaction domain=%u connection=%llu id=%u "
-			    "age_ns=%llu nodes=%u changes=%u",
+			    "transaction domid=%u connection=%llu id=%u "
+			    "age-ns=%llu nodes=%u changes=%u",
 			    conn->domain->domid, (unsigned long long)conn->id,
 			    txn->id,
 			    (unsigned long long)(now_ns - txn->start_ns),

@@ -198,12 +198,12 @@ static void counts_requests_and_errors_by_kind(void)
 	UNIT_CHECK(peer_ask(guest, XS_WATCH_EVENT, 0, NULL, 0) == -ENOSYS);
 	UNIT_CHECK(peer_ask(guest, XS_INVALID, 0, NULL, 0) == -ENOSYS);
 	UNIT_CHECK(says(root, "stats ops",
-			"op name=READ count=4 errors=2 mean_ns=1000 "
-			"p50_ns=1000 p99_ns=1000 max_ns=1000\n"
-			"op name=MKDIR count=1 errors=1 mean_ns=1000 "
-			"p50_ns=1000 p99_ns=1000 max_ns=1000\n"
-			"op name=other count=3 errors=3 mean_ns=1000 "
-			"p50_ns=1000 p99_ns=1000 max_ns=1000\n"
+			"op name=READ count=4 errors=2 mean-ns=1000 "
+			"p50-ns=1000 p99-ns=1000 max-ns=1000\n"
+			"op name=MKDIR count=1 errors=1 mean-ns=1000 "
+			"p50-ns=1000 p99-ns=1000 max-ns=1000\n"
+			"op name=other count=3 errors=3 mean-ns=1000 "
+			"p50-ns=1000 p99-ns=1000 max-ns=1000\n"
 			"end\n"));
 	UNIT_CHECK(says(root, "stats errors",
 			"error name=EACCES value=2\n"
@@ -249,8 +249,8 @@ static void does_not_count_the_time_between_requests(void)
 	UNIT_CHECK(peer_text(guest, XS_READ, 0, "name") == 0);
 	UNIT_CHECK(control(root, "stats ops") == 0);
 	UNIT_CHECK(strcmp(line_of(root->reply, "op name=READ"),
-			  "op name=READ count=2 errors=0 mean_ns=1000 "
-			  "p50_ns=1000 p99_ns=1000 max_ns=1000") == 0);
+			  "op name=READ count=2 errors=0 mean-ns=1000 "
+			  "p50-ns=1000 p99-ns=1000 max-ns=1000") == 0);
 	peer_close(guest);
 	peer_close(root);
 	xsd_close(xsd);
@@ -271,13 +271,13 @@ static void counts_how_transactions_end(void)
 	UNIT_CHECK(peer_end(guest, tx, 1) == -EAGAIN);
 	UNIT_CHECK(peer_end(guest, peer_start(guest), 0) == 0);
 	UNIT_CHECK(peer_start(guest) != 0);
-	UNIT_CHECK(total(root, "transactions_open") == 1);
+	UNIT_CHECK(total(root, "transactions-open") == 1);
 	peer_close(guest);
-	UNIT_CHECK(total(root, "transactions_open") == 0);
-	UNIT_CHECK(total(root, "transactions_committed") == 1);
-	UNIT_CHECK(total(root, "transactions_conflict") == 1);
-	UNIT_CHECK(total(root, "transactions_refused") == 0);
-	UNIT_CHECK(total(root, "transactions_aborted") == 2);
+	UNIT_CHECK(total(root, "transactions-open") == 0);
+	UNIT_CHECK(total(root, "transactions-committed") == 1);
+	UNIT_CHECK(total(root, "transactions-conflict") == 1);
+	UNIT_CHECK(total(root, "transactions-refused") == 0);
+	UNIT_CHECK(total(root, "transactions-aborted") == 2);
 	UNIT_CHECK(control(root, "stats ops") == 0);
 	UNIT_CHECK(strncmp(line_of(root->reply, "op name=transaction "),
 			   "op name=transaction count=4 errors=1 ", 37) == 0);
@@ -292,11 +292,11 @@ static void counts_events_queues_and_bytes(void)
 	uint64_t in_bytes;
 
 	UNIT_CHECK(peer_watch(root, "/x", "t") == 0);
-	in_bytes = total(root, "in_bytes");
-	UNIT_CHECK(total(root, "in_bytes") - in_bytes ==
+	in_bytes = total(root, "in-bytes");
+	UNIT_CHECK(total(root, "in-bytes") - in_bytes ==
 		   sizeof(struct xsd_sockmsg) + strlen("stats totals") + 1);
-	UNIT_CHECK(total(root, "events_queued") == 1);
-	UNIT_CHECK(total(root, "events_pending") == 0);
+	UNIT_CHECK(total(root, "events-queued") == 1);
+	UNIT_CHECK(total(root, "events-pending") == 0);
 	UNIT_CHECK(total(root, "connections") == 2);
 	for (unsigned i = 0; i < 3; i++)
 		UNIT_CHECK(peer_watch(guest, "data", "t") == (i ? -EEXIST : 0));
@@ -306,12 +306,12 @@ static void counts_events_queues_and_bytes(void)
 	UNIT_CHECK(peer_write(guest, 0, "data/a", "1") == 0);
 	UNIT_CHECK(peer_write(guest, 0, "data/a", "2") == 0);
 	UNIT_CHECK(control(root, "stats connections") == 0);
-	UNIT_CHECK(total(root, "events_merged") == 1);
+	UNIT_CHECK(total(root, "events-merged") == 1);
 	UNIT_CHECK(root->nr_events == 1);
 	peer_close(guest);
 	UNIT_CHECK(total(root, "connections") == 1);
-	UNIT_CHECK(total(root, "connections_max") == 2);
-	UNIT_CHECK(total(root, "connections_ever") == 2);
+	UNIT_CHECK(total(root, "connections-max") == 2);
+	UNIT_CHECK(total(root, "connections-ever") == 2);
 	peer_close(root);
 	xsd_close(xsd);
 }
@@ -336,15 +336,15 @@ static void tells_whose_queues_are_long(void)
 	out = xsd_conn_output(guest->conn, &data);
 	UNIT_CHECK(control(root, "stats connections") == 0);
 	snprintf(buf, sizeof(buf),
-		 "connection domain=3 id=2 in_bytes=18 out_bytes=%zu events=0",
+		 "connection domid=3 id=2 in-bytes=18 out-bytes=%zu events=0",
 		 out);
-	UNIT_CHECK(strcmp(line_of(root->reply, "connection domain=3 "), buf) ==
+	UNIT_CHECK(strcmp(line_of(root->reply, "connection domid=3 "), buf) ==
 		   0);
 	UNIT_CHECK(out == 64 * (sizeof(hdr) + 3));
-	UNIT_CHECK(total(root, "out_queue_max_bytes") >= out);
-	UNIT_CHECK(total(root, "in_queue_max_bytes") == 18);
-	UNIT_CHECK(total(root, "in_queue_max_domain") == 3);
-	UNIT_CHECK(total(root, "in_queue_max_connection") == 2);
+	UNIT_CHECK(total(root, "out-queue-max-bytes") >= out);
+	UNIT_CHECK(total(root, "in-queue-max-bytes") == 18);
+	UNIT_CHECK(total(root, "in-queue-max-domid") == 3);
+	UNIT_CHECK(total(root, "in-queue-max-connection") == 2);
 	peer_close(guest);
 	peer_close(root);
 	xsd_close(xsd);
@@ -366,10 +366,10 @@ static void tells_who_holds_which_transaction_since_when(void)
 	UNIT_CHECK(control(root, "stats transactions") == 0);
 	UNIT_CHECK(nr_lines_of(root->reply, "transaction ") == 3);
 	snprintf(want, sizeof(want),
-		 "transaction domain=3 connection=3 id=1 age_ns=%llu nodes=2 "
+		 "transaction domid=3 connection=3 id=1 age-ns=%llu nodes=2 "
 		 "changes=1",
 		 (unsigned long long)(clock_ns - start_ns));
-	UNIT_CHECK(strcmp(line_of(root->reply, "transaction domain=3 "
+	UNIT_CHECK(strcmp(line_of(root->reply, "transaction domid=3 "
 					       "connection=3 "),
 			  want) == 0);
 	UNIT_CHECK(peer_end(other, tx, 1) == 0);
@@ -403,7 +403,7 @@ static unsigned read_pages(struct peer *root, unsigned *seen,
 		     at = strchr(at, '\n') + 1) {
 			unsigned domid;
 
-			if (sscanf(at, "transaction domain=%u ", &domid) == 1)
+			if (sscanf(at, "transaction domid=%u ", &domid) == 1)
 				seen[domid]++;
 		}
 		if (nr_lines_of(root->reply, "end\n") == 1)
