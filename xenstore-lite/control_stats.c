@@ -171,6 +171,60 @@ static void errors(const struct xsd *xsd, struct pager *p)
 			      xsd->stats.nr_errors[i]);
 }
 
+static void named_text(struct pager *p, uint64_t idx, const char *word,
+		       const char *name, const char *text)
+{
+	struct key key = { { idx } };
+
+	if (wants(p, &key))
+		row(p, &key, "%s name=%s value=%s", word, name, text);
+}
+
+static const char *journal_state(const struct stats_journal *j)
+{
+	if (j->err)
+		return "failing";
+	return j->full ? "full" : "writing";
+}
+
+static const char *error_text(int err)
+{
+	const char *name = err ? strerrorname_np(-err) : "none";
+
+	return name ? name : "unknown";
+}
+
+/* No row at all: there is no journal. */
+static void journal(const struct xsd *xsd, struct pager *p)
+{
+	const struct stats_journal *j = &xsd->stats.journal;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} all[] = {
+		{ "segment", j->segment },
+		{ "file-bytes", j->file_bytes },
+		{ "records", j->nr_records },
+		{ "record-bytes", j->record_bytes },
+		{ "refused", j->nr_refused },
+		{ "flushes", j->nr_flushes },
+		{ "flush-mean-ns", hist_mean(&j->flush_ns) },
+		{ "flush-p99-ns", hist_percentile(&j->flush_ns, 990000) },
+		{ "flush-max-ns", j->flush_ns.max },
+		{ "snapshots", j->nr_snapshots },
+		{ "snapshots-failed", j->nr_failed_snapshots },
+		{ "last-error-age-ns",
+		  j->last_err ? xsd->stats.turned_ns - j->last_err_ns : 0 },
+	};
+
+	if (!j->on)
+		return;
+	named_text(p, 0, "journal", "state", journal_state(j));
+	named_text(p, 1, "journal", "last-error", error_text(j->last_err));
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		named(p, i + 2, "journal", all[i].name, all[i].value);
+}
+
 typedef void conn_fn(const struct xsd *xsd, const struct xsd_conn *conn,
 		     struct key *key, struct pager *p);
 
@@ -249,6 +303,7 @@ static const struct {
 	{ "errors", errors },
 	{ "connections", connections },
 	{ "transactions", transactions },
+	{ "journal", journal },
 };
 
 /* "A", "A.B" or "A.B.C"; parts that are not given are 0. */

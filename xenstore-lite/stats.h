@@ -14,6 +14,7 @@
 #ifndef XENSTORE_LITE_STATS_H
 #define XENSTORE_LITE_STATS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/grant.h"
@@ -42,6 +43,21 @@ struct stats_queue {
 	domid_t domid;
 };
 
+/* The journal fills this in. */
+struct stats_journal {
+	bool on;      /* false: nothing outlives the process */
+	bool full;    /* no room: changes are refused */
+	int err;      /* why the disk takes nothing now, as -errno; or 0 */
+	int last_err; /* the last such, and when; or 0 */
+	uint64_t last_err_ns;
+	uint64_t segment;    /* journal.K that is written */
+	uint64_t file_bytes; /* of it */
+	uint64_t nr_records, record_bytes;
+	uint64_t nr_refused; /* changes, for want of room */
+	uint64_t nr_flushes, nr_snapshots, nr_failed_snapshots;
+	struct hist flush_ns;
+};
+
 struct xsd_stats {
 	uint64_t start_ns;
 	uint64_t turned_ns; /* to what is done now; 0: nothing is */
@@ -55,6 +71,7 @@ struct xsd_stats {
 	uint64_t nr_conns, nr_conns_max, nr_conns_ever;
 	uint64_t in_bytes, out_bytes;
 	struct stats_queue in_max, out_max;
+	struct stats_journal journal;
 };
 
 /* The kind of a message's type. */

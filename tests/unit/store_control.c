@@ -381,6 +381,16 @@ static void tells_who_holds_which_transaction_since_when(void)
 	xsd_close(xsd);
 }
 
+static void has_nothing_to_say_of_no_journal(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0);
+
+	UNIT_CHECK(says(root, "stats journal", "end\n"));
+	peer_close(root);
+	xsd_close(xsd);
+}
+
 /* ---- pages ------------------------------------------------------------ */
 
 #define NR_CROWD 200u
@@ -480,10 +490,11 @@ static void begins_a_page_only_where_one_can(void)
 		says(root, "stats transactions 18446744073709551615", "end\n"));
 	UNIT_CHECK(control(root, "stats transactions 0.1.1") == 0);
 	UNIT_CHECK(nr_lines_of(root->reply, "transaction ") == 1);
-	UNIT_CHECK(says(root, "stats",
-			"section name=totals\nsection name=ops\n"
-			"section name=errors\nsection name=connections\n"
-			"section name=transactions\nend\n"));
+	UNIT_CHECK(
+		says(root, "stats",
+		     "section name=totals\nsection name=ops\n"
+		     "section name=errors\nsection name=connections\n"
+		     "section name=transactions\nsection name=journal\nend\n"));
 	peer_close(root);
 	xsd_close(xsd);
 }
@@ -499,5 +510,6 @@ UNIT_MAIN("store_control",
 	  UNIT_TEST(counts_events_queues_and_bytes),
 	  UNIT_TEST(tells_whose_queues_are_long),
 	  UNIT_TEST(tells_who_holds_which_transaction_since_when),
+	  UNIT_TEST(has_nothing_to_say_of_no_journal),
 	  UNIT_TEST(shows_every_row_once_whatever_comes_and_goes),
 	  UNIT_TEST(begins_a_page_only_where_one_can))
