@@ -98,19 +98,27 @@ void conn_end_txn(struct xsd_conn *conn, struct txn *txn, enum stats_end end)
 	free(txn);
 }
 
+void xsd_conn_reset(struct xsd_conn *conn)
+{
+	list_for_each_safe(l, tmp, &conn->txns)
+		conn_end_txn(conn, container_of(l, struct txn, of_conn),
+			     STATS_ABORTED);
+	watch_del_all(&conn->xsd->watches, &conn->watcher);
+	conn->watcher.broken = false;
+	conn->protocol_error = conn->no_memory = false;
+	bytes_take(&conn->in, conn->in.len);
+	bytes_take(&conn->out, conn->out.len);
+}
+
 void xsd_conn_close(struct xsd_conn *conn)
 {
 	if (!conn)
 		return;
-	list_for_each_safe(l, tmp, &conn->txns)
-		conn_end_txn(conn, container_of(l, struct txn, of_conn),
-			     STATS_ABORTED);
+	xsd_conn_reset(conn);
 	watcher_fini(&conn->xsd->watches, &conn->watcher);
 	list_del(&conn->of_domain);
 	conn->domain->nr_conns--;
 	stats_conn_closed(conn->xsd);
-	free(conn->in.data);
-	free(conn->out.data);
 	free(conn);
 }
 

@@ -84,6 +84,9 @@ int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
 		  struct xsd_conn **ret) PV_MUST_CHECK;
 /* Ends its transactions and watches. NULL is fine. */
 void xsd_conn_close(struct xsd_conn *conn);
+/* As if it had been closed and opened again; what was unread is gone, and an
+ * error of its own is forgiven. */
+void xsd_conn_reset(struct xsd_conn *conn);
 
 /* Whether it may be fed now: not while it has too much unread output. */
 bool xsd_conn_wants_input(const struct xsd_conn *conn);
