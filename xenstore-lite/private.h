@@ -54,10 +54,14 @@ struct xsd_conn {
 struct request {
 	struct xsd_sockmsg hdr;
 	const char *payload; /* hdr.len bytes, at most XENSTORE_PAYLOAD_MAX */
+	struct txn *txn;     /* the one of hdr.tx_id, or NULL */
 };
 
-/* Carry out one request; room for its answer is there. */
-void request_run(struct xsd_conn *conn, const struct request *rq);
+/*
+ * Carry out one request, whose hdr and payload are set; room for its answer is
+ * there.
+ */
+void request_run(struct xsd_conn *conn, struct request *rq);
 
 /* Room for one whole message is there. len <= XENSTORE_PAYLOAD_MAX. */
 void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
