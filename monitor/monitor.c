@@ -22,13 +22,13 @@
 #include <unistd.h>
 
 #include "monitor/protocol.h"
-#include "monitor/spawn.h"
 #include "monitor/table.h"
 #include "util/clock.h"
 #include "util/fdmsg.h"
 #include "util/log.h"
 #include "util/loop.h"
 #include "util/num.h"
+#include "util/spawn.h"
 
 #define TERM_WAIT_NS (2 * NS_PER_S) /* from SIGTERM to SIGKILL */
 #define GOOD_LIFE_NS NS_PER_S
@@ -304,6 +304,9 @@ static int connect_domain(struct monitor *m, const char *name, int type)
 
 static int start_worker(struct monitor *m)
 {
+	struct spawn worker = { .program = m->config->program,
+				.argv = m->config->worker_argv,
+				.dies_with_us = true };
 	int pair[2], err;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -319,8 +322,8 @@ static int start_worker(struct monitor *m)
 			    strerrordesc_np(-err));
 		goto fail;
 	}
-	err = monitor_spawn(m->config->program, m->config->worker_argv, pair[1],
-			    &m->pid);
+	worker.sock = pair[1];
+	err = spawn(&worker, &m->pid);
 	if (err) {
 		log_limited(&m->limit, LOG_ERROR, "cannot start %s: %s",
 			    m->config->program, strerrordesc_np(-err));
@@ -412,8 +415,8 @@ static void broker_ended(void *arg, uint32_t events)
 	m->broker_src = NULL;
 	if (m->ending)
 		return;
-	log_error("the store daemon closed %s/%u/broker: is it gone? Ending; "
-		  "start it and then this backend again",
+	log_error("brokerd closed %s/%u/broker: is it gone? Ending; start it "
+		  "and then this backend again",
 		  m->config->run_dir, m->config->domid);
 	end(m, -ECONNRESET);
 }
@@ -462,7 +465,7 @@ int monitor_run(const struct monitor_config *config)
 	m.broker_fd = connect_domain(&m, "broker", SOCK_SEQPACKET);
 	if (m.broker_fd < 0) {
 		log_error("cannot reach domain %u at %s/%u/broker: %s: is "
-			  "xenstored-lite running and does the domain exist?",
+			  "brokerd running and does the domain exist?",
 			  config->domid, config->run_dir, config->domid,
 			  strerrordesc_np(-m.broker_fd));
 		return m.broker_fd;

@@ -26,6 +26,7 @@
 
 #include "abi/grant.h"
 #include "util/annotate.h"
+#include "util/spawn.h"
 
 #define MONITOR_FDS_MAX	    4u	 /* descriptors of one opened device */
 #define MONITOR_INFO_MAX    512u /* bytes that describe it */
@@ -81,7 +82,7 @@ int monitor_run(const struct monitor_config *config) PV_MUST_CHECK;
 /* ---- worker side -------------------------------------------------------- */
 
 /* The worker finds its end of the pair in this descriptor. */
-#define MONITOR_WORKER_FD 3
+#define MONITOR_WORKER_FD SPAWN_FD
 
 struct monitor_client;
 
