@@ -16,6 +16,7 @@ DEPS.platform        := abi util
 DEPS.ring            := abi util
 DEPS.grant           := abi util platform
 DEPS.xenstore-lite   := abi util platform
+DEPS.broker          := abi util platform xenstore-lite/domctl.h
 DEPS.worker          := util
 DEPS.xenbus          := abi util platform xenstore-lite/xs.h
 DEPS.monitor         := abi util platform xenstore-lite/xs.h
@@ -28,12 +29,14 @@ DEPS.netback/nic     := abi util netback/nic.h
 DEPS.blkfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.netfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h
-COMPONENTS := abi util platform ring grant xenstore-lite worker xenbus monitor \
-	blkback blkback/storage netback netback/nic blkfront netfront pvsplit
+COMPONENTS := abi util platform ring grant xenstore-lite broker worker xenbus \
+	monitor blkback blkback/storage netback netback/nic blkfront netfront \
+	pvsplit
 
 # Programs: FOLDER/NAME is FOLDER/NAME.c plus the libraries, as BUILD/bin/NAME.
-PROGRAMS := xenstore-lite/xenstored-lite blkback/blkbackd netback/netbackd \
-	blkfront/blkfront-fuse netfront/netfront-tap pvsplit/pvsplit
+PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
+	netback/netbackd blkfront/blkfront-fuse netfront/netfront-tap \
+	pvsplit/pvsplit
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.blkbackd      := $(call pkg,--libs,liburing)
@@ -67,8 +70,7 @@ tests  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c tests/abi/*.c \
 	tests/sim/*.c tests/hostile/*.c))
 fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)
-bench_parts := $(wildcard bench/harness.c bench/lib*.c)
-bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out $(bench_parts),$(wildcard bench/*.c)))
+bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out bench/harness.c,$(wildcard bench/*.c)))
 
 .PHONY: all
 .SECONDARY:
@@ -97,7 +99,7 @@ $(tests): %: %.o $(libs)
 $(replay): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o \
 		$(BUILD)/tests/fuzz/replay.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
-$(bench): %: %.o $(bench_parts:%.c=$(BUILD)/%.o) $(libs)
+$(bench): %: %.o $(BUILD)/bench/harness.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
 
 # Programs that the targets below need come from Debian packages; these install

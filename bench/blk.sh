@@ -19,7 +19,7 @@ second=$(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' |
 	awk -F- '{ for (i = $1; i <= ($2 == "" ? $1 : $2); i++) print i }' |
 	sed -n 2p)
 
-start_daemon xenstored-lite --run-dir "$RUN" || exit 1
+start_daemon brokerd --run-dir "$RUN" || exit 1
 pvsplit domain-create storage >"$TMP/log" && pvsplit domain-create g >"$TMP/log" ||
 	exit 1
 start_daemon taskset -c "$second" blkbackd --run-dir "$RUN" --domain 1 || exit 1

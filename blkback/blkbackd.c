@@ -125,7 +125,7 @@ static int run_monitor(const struct options *o)
 	program[len] = '\0';
 	err = platform_lite_open(o->run_dir, (domid_t)o->domid, &platform);
 	if (err) {
-		log_error("cannot be domain %u in %s: %s: is xenstored-lite "
+		log_error("cannot be domain %u in %s: %s: is brokerd "
 			  "running there, and does the domain exist?",
 			  o->domid, o->run_dir, strerrordesc_np(-err));
 		return 1;
@@ -144,7 +144,7 @@ static const char usage[] =
 	"\n"
 	"Serve the disks that the toolstack gives to driver domain N.\n"
 	"\n"
-	"  --run-dir DIR   run directory of xenstored-lite ($PVSPLIT_RUN, or\n"
+	"  --run-dir DIR   run directory of brokerd ($PVSPLIT_RUN, or\n"
 	"                  /run/pvsplit)\n"
 	"  --domain N      the driver domain's number\n"
 	"  --workers N     data threads, at most one per CPU (1)\n"

@@ -32,10 +32,10 @@
 #include "blkfront/blkfront.h"
 #include "blkfront/bytes.h"
 #include "blkfront/mount_ns.h"
+#include "blkfront/spin.h"
 #include "util/list.h"
 #include "util/log.h"
 #include "util/num.h"
-#include "util/spin.h"
 
 #define PROGRAM	  "blkfront-fuse"
 #define DISK_NAME "disk"
@@ -514,7 +514,7 @@ static void usage(FILE *out)
 		" [--read-only] MOUNTPOINT\n"
 		"Shows domain N's disk V as the file MOUNTPOINT/" DISK_NAME
 		".\n"
-		"  --run-dir DIR  run directory of xenstored-lite\n"
+		"  --run-dir DIR  run directory of brokerd\n"
 		"  --domain N     whose disk: this guest's domain id\n"
 		"  --vdev V       virtual device number, e.g. 51712 for xvda\n"
 		"  --read-only    never write, even if the disk allows it\n");

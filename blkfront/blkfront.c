@@ -90,7 +90,7 @@ static int open_domain(struct blkfront *bf,
 	err = platform_lite_open(config->run_dir, config->domid, &bf->platform);
 	if (err) {
 		say(why, why_size,
-		    "cannot act as domain %u of %s: %s (is xenstored-lite "
+		    "cannot act as domain %u of %s: %s (is brokerd "
 		    "running there, does the domain exist, is it yours?)",
 		    config->domid, dir, strerrordesc_np(-err));
 		return err;

@@ -115,7 +115,7 @@ static void print_help(void)
 	puts("usage: netbackd [--run-dir DIR] --domain N [options]\n"
 	     "Serve the vifs of driver domain N.\n"
 	     "\n"
-	     "  --run-dir DIR    the run directory of xenstored-lite\n"
+	     "  --run-dir DIR    the run directory of brokerd\n"
 	     "  --domain N       the driver domain that we are\n"
 	     "  --nic DRIVER     driver of a bridge's uplink (default tap)\n"
 	     "  --list-drivers   the drivers there are\n"

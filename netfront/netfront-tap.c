@@ -35,7 +35,7 @@ static void print_help(void)
 	puts("usage: netfront-tap [--run-dir DIR] --domain N [options]\n"
 	     "Be the network interface of domain N's vif.\n"
 	     "\n"
-	     "  --run-dir DIR    the run directory of xenstored-lite\n"
+	     "  --run-dir DIR    the run directory of brokerd\n"
 	     "  --domain N       the guest that we are\n"
 	     "  --vif I          which of its vifs (default 0)\n"
 	     "  --ifname NAME    the interface to make (default eth0)\n"

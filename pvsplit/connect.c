@@ -47,13 +47,13 @@ static int explain(const struct pvsplit *ps, int err)
 	case ENOENT:
 		if (socket_exists(ps))
 			return complain(err,
-					"%s: the xenstored-lite of this "
+					"%s: the brokerd of this "
 					"directory is dead; start again with "
 					"'pvsplit up'",
 					ps->run_dir);
 		if (stat(ps->run_dir, &st) == 0)
 			return complain(err,
-					"%s: no xenstored-lite serves this "
+					"%s: no brokerd serves this "
 					"directory; start it with 'pvsplit up'",
 					ps->run_dir);
 		return complain(err,

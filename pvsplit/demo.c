@@ -272,7 +272,7 @@ static int start_all(struct demo *d)
 	err = up_start(d->ps, 1, true);
 	if (err)
 		return err;
-	demo_say(d, "xenstored-lite, blkbackd (domain storage) and netbackd "
+	demo_say(d, "brokerd, blkbackd (domain storage) and netbackd "
 		    "(domain network) run");
 	demo_head(d, "Guests");
 	err = link_add_bridge(DEMO_BRIDGE);

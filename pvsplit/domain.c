@@ -123,7 +123,7 @@ int domain_create(struct pvsplit *ps, const char *command, const char *name,
 	default:
 		return complain(err,
 				"%s: cannot make domain '%s': %s; see the log "
-				"of xenstored-lite",
+				"of brokerd",
 				command, name, strerror(-err));
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * up.c - up, down, status: the daemons of a run directory in the background.
- * Services are called as their domains; the store is "xenstored-lite".
+ * Services are called as their domains; the broker is "brokerd".
  */
 #include "pvsplit/up.h"
 
@@ -17,7 +17,7 @@
 #include "pvsplit/service.h"
 #include "util/num.h"
 
-#define STORE	    "xenstored-lite"
+#define BROKER	    "brokerd"
 #define NETWORK	    "network"
 #define STORAGE_MAX 64u
 /* What is appended to a run directory: "/32751/xenstore" and a NUL. */
@@ -30,10 +30,10 @@ const struct cmd_option up_options[] = {
 };
 
 const char up_help[] =
-	"Starts xenstored-lite, storage driver domains (blkbackd) called\n"
-	"storage, storage2, ... and a network driver domain (netbackd) called\n"
-	"network. Without options: one of each. What runs already is left\n"
-	"alone. Logs are in RUN/log, process numbers in RUN/pid.\n";
+	"Starts brokerd (which keeps the store running), storage driver domains\n"
+	"(blkbackd) called storage, storage2, ... and a network driver domain\n"
+	"(netbackd) called network. Without options: one of each. What runs\n"
+	"already is left alone. Logs are in RUN/log, process numbers in RUN/pid.\n";
 
 /* The services that one up_start started, in order, for undoing. */
 struct started {
@@ -55,7 +55,7 @@ static int start_service(struct pvsplit *ps, const char *name,
 	return err;
 }
 
-/* Every service but the store. Returns the first error. */
+/* Every service but the broker. Returns the first error. */
 static int stop_backends(struct pvsplit *ps)
 {
 	char(*names)[SERVICE_NAME_MAX];
@@ -66,7 +66,7 @@ static int stop_backends(struct pvsplit *ps)
 		return complain(err, "down: cannot read %s/pid: %s",
 				ps->run_dir, strerror(-err));
 	for (unsigned i = 0; i < nr; i++) {
-		if (!strcmp(names[i], STORE))
+		if (!strcmp(names[i], BROKER))
 			continue;
 		err = service_stop(ps, names[i]);
 		first = first ? first : err;
@@ -75,17 +75,17 @@ static int stop_backends(struct pvsplit *ps)
 	return first;
 }
 
-static int start_store(struct pvsplit *ps, struct started *done)
+static int start_broker(struct pvsplit *ps, struct started *done)
 {
-	const char *const argv[] = { STORE, "--run-dir", ps->run_dir, NULL };
+	const char *const argv[] = { BROKER, "--run-dir", ps->run_dir, NULL };
 	pid_t pid;
 	int err = 0;
 
-	/* backends of a store that died belong to domains that are no more */
-	if (service_pid(ps, STORE, &pid))
+	/* backends of a broker that died belong to domains that are no more */
+	if (service_pid(ps, BROKER, &pid))
 		err = stop_backends(ps);
 	if (!err)
-		err = start_service(ps, STORE, argv, done);
+		err = start_service(ps, BROKER, argv, done);
 	return err ? err : pvsplit_connect(ps);
 }
 
@@ -152,7 +152,7 @@ int up_start(struct pvsplit *ps, unsigned nr_storage, bool network)
 				ps->run_dir, max);
 	err = service_make_dirs(ps);
 	if (!err)
-		err = start_store(ps, &done);
+		err = start_broker(ps, &done);
 	for (unsigned i = 0; !err && i < nr_storage; i++) {
 		char name[SERVICE_NAME_MAX];
 
@@ -169,10 +169,10 @@ int up_start(struct pvsplit *ps, unsigned nr_storage, bool network)
 	return err;
 }
 
-/* The driver domains first, then the store, which ends the domains. */
+/* The driver domains first, then the broker, which ends the domains. */
 int up_stop(struct pvsplit *ps)
 {
-	int first = stop_backends(ps), err = service_stop(ps, STORE);
+	int first = stop_backends(ps), err = service_stop(ps, BROKER);
 
 	first = first ? first : err;
 	if (!first)
@@ -245,7 +245,7 @@ int status_run(struct pvsplit *ps, const struct args *args)
 		return complain(err, "status: cannot read %s/pid: %s",
 				ps->run_dir, strerror(-err));
 	}
-	if (nr && service_pid(ps, STORE, &pid) == 0) {
+	if (nr && service_pid(ps, BROKER, &pid) == 0) {
 		err = pvsplit_connect(ps);
 		(void)err; /* said; the list is shown without domains */
 	}

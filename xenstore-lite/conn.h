@@ -16,7 +16,7 @@
  * answer of output; and per domain: limits.h. A client that does not read is
  * no longer served; nobody waits for it.
  *
- * Thread: one for a store and all its connections. Logs: only through xsd_ops.
+ * Thread: one for a store and all its connections. Logs: never.
  */
 #ifndef XENSTORE_LITE_CONN_H
 #define XENSTORE_LITE_CONN_H
@@ -38,10 +38,6 @@ struct xsd_ops {
 	void (*output)(void *conn_arg);
 	/* The domain is no more: the owner must xsd_conn_close it now. */
 	void (*dropped)(void *conn_arg);
-	/* A line for the operator, asked for by XS_CONTROL; NULL: nowhere. */
-	void (*log)(const char *line);
-	/* The monotonic clock; NULL: the system's. */
-	uint64_t (*now_ns)(void);
 };
 
 /*
@@ -54,14 +50,12 @@ void xsd_close(struct xsd *xsd); /* NULL is fine; drops all connections */
 
 /*
  * A domain appears: its nodes of docs/xenstore-paths.md are made and
- * @introduceDomain fires. Domain 0 exists; the call makes its nodes.
+ * @introduceDomain fires. Domain 0 exists; the call makes its nodes when they
+ * are not there. life: never used before, for any domain; domain 0's is 1.
  * -EEXIST; -EINVAL; -ENOMEM.
  */
-int xsd_domain_create(struct xsd *xsd, uint32_t domid,
+int xsd_domain_create(struct xsd *xsd, uint32_t domid, uint64_t life,
 		      const char *name) PV_MUST_CHECK;
-/* The same for this life of it, which the broker has numbered (domctl.h). */
-int xsd_domain_begin(struct xsd *xsd, uint32_t domid, uint64_t life,
-		     const char *name) PV_MUST_CHECK;
 /*
  * A domain is gone: its connections are dropped, its home, /libxl/N and all
  * that it owned are removed, its rights on all other nodes are void, and
@@ -70,6 +64,8 @@ int xsd_domain_begin(struct xsd *xsd, uint32_t domid, uint64_t life,
  */
 int xsd_domain_destroy(struct xsd *xsd, uint32_t domid);
 bool xsd_domain_exists(const struct xsd *xsd, uint32_t domid);
+/* Which life of the domid it is; 0: there is none. */
+uint64_t xsd_domain_life(const struct xsd *xsd, uint32_t domid);
 
 /* Count everything again; returns the number of faults, which is 0. */
 unsigned xsd_check(const struct xsd *xsd);
@@ -84,9 +80,6 @@ int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
 		  struct xsd_conn **ret) PV_MUST_CHECK;
 /* Ends its transactions and watches. NULL is fine. */
 void xsd_conn_close(struct xsd_conn *conn);
-/* As if it had been closed and opened again; what was unread is gone, and an
- * error of its own is forgiven. */
-void xsd_conn_reset(struct xsd_conn *conn);
 
 /* Whether it may be fed now: not while it has too much unread output. */
 bool xsd_conn_wants_input(const struct xsd_conn *conn);

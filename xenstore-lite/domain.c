@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "xenstore-lite/perms.h"
-
 int xsd_domains_init(struct xsd_domains *domains)
 {
 	domains->by_domid =
@@ -15,8 +13,6 @@ int xsd_domains_init(struct xsd_domains *domains)
 	if (!domains->by_domid)
 		return -ENOMEM;
 	list_init(&domains->all);
-	domains->last_incarnation = 0;
-	domains->defaults = xsd_limits_domu;
 	return 0;
 }
 
@@ -28,12 +24,12 @@ void xsd_domains_fini(struct xsd_domains *domains)
 	free(domains->by_domid);
 }
 
-int xsd_domain_add(struct xsd_domains *domains, uint32_t domid, uint64_t life,
-		   struct xsd_domain **ret)
+int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
+		   uint64_t incarnation, struct xsd_domain **ret)
 {
 	struct xsd_domain *d;
 
-	if (domid >= DOMID_FIRST_RESERVED)
+	if (domid >= DOMID_FIRST_RESERVED || !incarnation)
 		return -EINVAL;
 	if (domains->by_domid[domid])
 		return -EEXIST;
@@ -42,16 +38,10 @@ int xsd_domain_add(struct xsd_domains *domains, uint32_t domid, uint64_t life,
 		return -ENOMEM;
 	d->domid = (domid_t)domid;
 	d->privileged = domid == 0;
-	d->quota = domains->defaults;
-	d->limits = d->privileged ? &xsd_limits_priv : &d->quota;
-	d->features = XSD_FEATURES;
-	d->incarnation = life ? life : domains->last_incarnation + 1;
-	if (d->incarnation > domains->last_incarnation)
-		domains->last_incarnation = d->incarnation;
+	d->limits = d->privileged ? &xsd_limits_priv : &xsd_limits_domu;
+	d->incarnation = incarnation;
 	list_init(&d->nodes);
 	list_init(&d->conns);
-	list_init(&d->targeted_by);
-	list_init(&d->of_target);
 	list_add_tail(&domains->all, &d->link);
 	domains->by_domid[domid] = d;
 	*ret = d;
@@ -61,22 +51,9 @@ int xsd_domain_add(struct xsd_domains *domains, uint32_t domid, uint64_t life,
 void xsd_domain_del(struct xsd_domains *domains, struct xsd_domain *d)
 {
 	assert(list_empty(&d->nodes) && list_empty(&d->conns));
-	list_for_each_safe(l, tmp, &d->targeted_by)
-		xsd_domain_set_target(
-			container_of(l, struct xsd_domain, of_target), NULL);
-	xsd_domain_set_target(d, NULL);
-	perms_put(d->release_perms);
 	domains->by_domid[d->domid] = NULL;
 	list_del(&d->link);
 	free(d);
-}
-
-void xsd_domain_set_target(struct xsd_domain *d, struct xsd_domain *target)
-{
-	list_del(&d->of_target);
-	d->target = target;
-	if (target)
-		list_add_tail(&target->targeted_by, &d->of_target);
 }
 
 struct xsd_domain *xsd_domain_find(const struct xsd_domains *domains,

@@ -16,8 +16,13 @@
 
 #include <stdint.h>
 
-#define DOMCTL_VERSION	1u
-#define DOMCTL_NAME_MAX 64 /* with its NUL, as LITE_NAME_MAX */
+#include "util/spawn.h"
+
+#define DOMCTL_VERSION	    1u
+#define DOMCTL_DOMAIN0_LIFE 1u
+#define DOMCTL_NAME_MAX	    64 /* with its NUL, as LITE_NAME_MAX */
+/* The store finds its end of the socket pair in this descriptor. */
+#define DOMCTL_FD SPAWN_FD
 
 enum domctl_op {
 	/* domid, life, uid, name; with the domain's listening socket. A domain
@@ -36,8 +41,8 @@ struct domctl_msg {
 	uint32_t version;
 	uint32_t op;
 	uint64_t seq;
-	/* Unique to this life of the domid over all brokers of this directory,
-	 * at least 2; domain 0's is 1, always. */
+	/* Unique to this life of the domid over all brokers of this directory;
+	 * domain 0's is DOMCTL_DOMAIN0_LIFE, always. */
 	uint64_t life;
 	uint32_t domid;
 	uint32_t uid;

@@ -8,9 +8,7 @@
  * that), so what was acknowledged is never lost.
  *
  * Nodes are recorded by the commit of a transaction. These calls are for what
- * is no node: the caller has put the new value in its place, tells nobody yet,
- * and takes it back when the record is refused. Thread: the store's. Logs:
- * never.
+ * is no node. Thread: the store's. Logs: never.
  */
 #ifndef XENSTORE_LITE_PERSIST_H
 #define XENSTORE_LITE_PERSIST_H
@@ -20,7 +18,7 @@
 
 struct xsd;
 
-/* The domain is to have these attributes: those marked "journal". */
+/* A domain is about to have these attributes (target, quotas, ...). */
 static inline int PV_MUST_CHECK persist_domain(struct xsd *xsd,
 					       const struct xsd_domain *domain)
 {
@@ -29,8 +27,7 @@ static inline int PV_MUST_CHECK persist_domain(struct xsd *xsd,
 	return 0;
 }
 
-/* The rights of the special names and the quotas of domains to come are to be
- * as they are now. */
+/* The rights of the special names are about to be xsd's. */
 static inline int PV_MUST_CHECK persist_specials(struct xsd *xsd)
 {
 	(void)xsd;

@@ -8,14 +8,11 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "util/clock.h"
-#include "util/fdmsg.h"
 #include "util/list.h"
 #include "util/log.h"
-#include "util/num.h"
 #include "xenstore-lite/conn.h"
 
 /* New clients of one domain in one round of the loop. */
@@ -28,6 +25,7 @@ struct server {
 	struct loop *loop;
 	struct xsd *xsd;
 	struct list listeners;
+	struct listener *by_id[DOMID_FIRST_RESERVED];
 	struct list unsent; /* clients that may have output */
 	struct loop_prepare *flush;
 	struct loop_timer *resume;
@@ -40,8 +38,8 @@ struct listener {
 	struct loop_fd *src;
 	int fd;
 	domid_t domid;
+	uint64_t life;
 	uid_t uid;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
 struct client {
@@ -77,11 +75,6 @@ static void client_has_output(void *arg)
 static void client_dropped(void *arg)
 {
 	client_close(arg);
-}
-
-static void say(const char *line)
-{
-	log_info("store: %s", line);
 }
 
 static void set_events(struct client *client, bool unsent)
@@ -249,8 +242,9 @@ static void resume_accepting(void *arg)
 				   EPOLLIN);
 }
 
-static int listener_open(struct server *server, domid_t domid, const char *dir,
-			 uid_t uid)
+/* Takes fd over, on success only. */
+static int listener_open(struct server *server, domid_t domid, uint64_t life,
+			 uid_t uid, int fd)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	int err;
@@ -259,66 +253,91 @@ static int listener_open(struct server *server, domid_t domid, const char *dir,
 		return -ENOMEM;
 	listener->server = server;
 	listener->domid = domid;
+	listener->life = life;
 	listener->uid = uid;
-	err = str_printf(listener->path, sizeof(listener->path), "%s/xenstore",
-			 dir);
-	if (err < 0)
-		goto fail;
-	err = listener->fd = unix_listen(listener->path, SOCK_STREAM, uid);
-	if (err < 0)
-		goto fail;
-	err = loop_fd_add(server->loop, listener->fd, EPOLLIN, listener_ready,
-			  listener, &listener->src);
-	if (err)
-		goto fail_fd;
+	listener->fd = fd;
+	err = loop_fd_add(server->loop, fd, EPOLLIN, listener_ready, listener,
+			  &listener->src);
+	if (err) {
+		free(listener);
+		return err;
+	}
 	list_add_tail(&server->listeners, &listener->link);
+	server->by_id[domid] = listener;
 	return 0;
-
-fail_fd:
-	close(listener->fd);
-	unlink(listener->path);
-fail:
-	free(listener);
-	return err;
 }
 
+/* The socket itself is the broker's: whoever connects now waits there. */
 static void listener_close(struct listener *listener)
 {
+	listener->server->by_id[listener->domid] = NULL;
 	list_del(&listener->link);
 	loop_fd_remove(listener->src);
 	close(listener->fd);
-	unlink(listener->path);
 	free(listener);
 }
 
-/* ---- domains
- * ----------------------------------------------------------------- */
+/* ---- domains --------------------------------------------------------------
+ */
 
-int server_add_domain(struct server *server, domid_t domid, const char *name,
-		      const char *dir, uid_t uid)
+static void stop_serving(struct server *server, domid_t domid)
 {
-	int err = xsd_domain_create(server->xsd, domid, name);
+	if (server->by_id[domid])
+		listener_close(server->by_id[domid]);
+}
 
+int server_add_domain(struct server *server, domid_t domid, uint64_t life,
+		      const char *name, uid_t uid, int listen_fd)
+{
+	uint64_t known = xsd_domain_life(server->xsd, domid);
+	int err = 0;
+
+	if (domid >= DOMID_FIRST_RESERVED)
+		return -EINVAL;
+	stop_serving(server, domid);
+	if (known && known != life) {
+		err = xsd_domain_destroy(server->xsd, domid);
+		known = 0;
+	}
+	/* Domain 0 is there from the start, its nodes may not be. */
+	if (!err && (!known || domid == 0))
+		err = xsd_domain_create(server->xsd, domid, life, name);
 	if (err)
 		return err;
-	err = listener_open(server, domid, dir, uid);
-	if (err)
+	err = listener_open(server, domid, life, uid, listen_fd);
+	if (err && !known)
 		xsd_domain_destroy(server->xsd, domid);
 	return err;
 }
 
-void server_remove_domain(struct server *server, domid_t domid)
+int server_remove_domain(struct server *server, domid_t domid, uint64_t life)
 {
-	list_for_each_safe(l, tmp, &server->listeners) {
-		struct listener *listener =
-			container_of(l, struct listener, link);
+	const struct listener *listener;
 
-		if (listener->domid == domid)
-			listener_close(listener);
-	}
-	/* Domain 0's part of the store goes with the store; another's may be
-	 * gone already, when the toolstack has released it. */
-	xsd_domain_destroy(server->xsd, domid);
+	if (domid >= DOMID_FIRST_RESERVED)
+		return -ENOENT;
+	listener = server->by_id[domid];
+	if (listener && listener->life == life)
+		stop_serving(server, domid);
+	/* It may be gone already, when the toolstack has released it. */
+	if (xsd_domain_life(server->xsd, domid) != life)
+		return -ENOENT;
+	return xsd_domain_destroy(server->xsd, domid);
+}
+
+void server_remove_unserved(struct server *server)
+{
+	for (domid_t domid = 1; domid < DOMID_FIRST_RESERVED; domid++)
+		if (!server->by_id[domid] &&
+		    xsd_domain_exists(server->xsd, domid))
+			xsd_domain_destroy(server->xsd, domid);
+}
+
+void server_remove_all(struct server *server)
+{
+	for (domid_t domid = 0; domid < DOMID_FIRST_RESERVED; domid++)
+		stop_serving(server, domid);
+	server_remove_unserved(server);
 }
 
 int server_open(struct loop *loop, struct server **ret)
@@ -326,7 +345,6 @@ int server_open(struct loop *loop, struct server **ret)
 	static const struct xsd_ops ops = {
 		.output = client_has_output,
 		.dropped = client_dropped,
-		.log = say,
 	};
 	struct server *server = calloc(1, sizeof(*server));
 	uint64_t secret;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * serve.h - the store's sockets: one listening socket per domain.
+ * serve.h - the store's domains and their sockets: a listening one each.
  *
  * Whoever connects to a domain's socket is that domain, if the kernel says
  * that he is its uid or root. Nothing here blocks: a client that does not read
@@ -12,6 +12,7 @@
 #ifndef XENSTORE_LITE_SERVE_H
 #define XENSTORE_LITE_SERVE_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "abi/grant.h"
@@ -24,12 +25,21 @@ int server_open(struct loop *loop, struct server **ret) PV_MUST_CHECK;
 void server_close(struct server *server); /* NULL is fine */
 
 /*
- * Make the domain's nodes and listen at DIR/xenstore. Domain 0 included.
- * -ENAMETOOLONG; -EEXIST; -ENOMEM; or why there can be no socket.
+ * A domain lives: serve it at listen_fd, which is taken over on success only.
+ * Domain 0 included. When the store knows this life of the domid already, its
+ * nodes stay as they are, and only the socket is new; another life of it is
+ * over. -EINVAL; -ENOMEM; or why there can be no nodes.
  */
-int server_add_domain(struct server *server, domid_t domid, const char *name,
-		      const char *dir, uid_t uid) PV_MUST_CHECK;
-/* Drop its clients and socket, and all that it has in the store. */
-void server_remove_domain(struct server *server, domid_t domid);
+int server_add_domain(struct server *server, domid_t domid, uint64_t life,
+		      const char *name, uid_t uid, int listen_fd) PV_MUST_CHECK;
+/*
+ * Drop its clients and socket, and all that it has in the store.
+ * -ENOENT the store does not know this life.
+ */
+int server_remove_domain(struct server *server, domid_t domid, uint64_t life);
+/* Remove every domain that was not added to this server. */
+void server_remove_unserved(struct server *server);
+/* Domain 0 stays, but nobody is served any more. */
+void server_remove_all(struct server *server);
 
 #endif /* XENSTORE_LITE_SERVE_H */

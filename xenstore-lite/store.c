@@ -158,7 +158,7 @@ int store_init(struct store *store, uint64_t secret)
 	err = xsd_domains_init(&store->domains);
 	if (err)
 		return err;
-	err = xsd_domain_add(&store->domains, 0, 1, &domain0);
+	err = xsd_domain_add(&store->domains, 0, XSD_DOMAIN0_LIFE, &domain0);
 	if (err)
 		goto fail;
 	err = -ENOMEM;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xenstored-lite.c - the store and the broker of one run directory.
+ * xenstored-lite.c - the store of one run directory, brokerd's child.
  *
- * The broker makes domains (broker.h); for each, the store opens its socket
- * (serve.h). One thread, one loop.
+ * It is told of the domains, and given the socket of each, by the broker
+ * (domctl_server.h); it serves them (serve.h). One thread, one loop.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -11,42 +11,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "platform/platform.h"
-#include "util/clock.h"
 #include "util/log.h"
 #include "util/loop.h"
 #include "util/num.h"
-#include "xenstore-lite/broker.h"
-#include "xenstore-lite/rundir.h"
+#include "xenstore-lite/domctl.h"
+#include "xenstore-lite/domctl_server.h"
 #include "xenstore-lite/serve.h"
 
 #define VERSION "0.1"
 
-/* Most that the loop polls before it sleeps: longer than a client that had to
- * be woken takes to ask again. */
-#define SPIN_NS (100 * NS_PER_US)
-
 static const char usage[] =
 	"usage: xenstored-lite [-v] [--run-dir DIR]\n"
-	"Serve the xenstore and the broker of DIR until SIGTERM.\n"
+	"Serve the xenstore of DIR; started by brokerd, which tells it of the\n"
+	"domains.\n"
 	"  --run-dir DIR  default: $PVSPLIT_RUN, else /run/pvsplit for root,\n"
 	"                 else $XDG_RUNTIME_DIR/pvsplit\n"
 	"  -v, --verbose  say more on standard error\n"
 	"  --help, --version\n";
-
-static int domain_created(void *arg, domid_t domid, const char *name,
-			  const char *dir, uid_t uid)
-{
-	return server_add_domain(arg, domid, name, dir, uid);
-}
-
-static void domain_destroyed(void *arg, domid_t domid)
-{
-	server_remove_domain(arg, domid);
-}
 
 static void stop(void *arg, int signo)
 {
@@ -65,72 +51,58 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-/* 0 at a clean end; else -errno, already logged. */
-static int serve(struct loop *loop, const char *run_dir)
+static void over(void *arg, int err)
 {
-	static const struct broker_ops ops = {
-		.created = domain_created,
-		.destroyed = domain_destroyed,
-	};
+	loop_stop(arg, err);
+}
+
+/* 0 at a clean end; else -errno, already logged. */
+static int serve(struct loop *loop)
+{
+	struct domctl_server *ds;
 	struct server *server;
-	struct broker *broker;
-	domid_t domid;
 	int err = server_open(loop, &server);
 
 	if (err) {
 		log_error("cannot make the store: %s", strerror(-err));
 		return err;
 	}
-	err = broker_open(loop, run_dir, &ops, server, &broker);
+	err = domctl_server_open(loop, server, DOMCTL_FD, over, loop, &ds);
 	if (err) {
-		log_error("cannot open the broker: %s", strerror(-err));
+		log_error("cannot listen to the broker: %s", strerror(-err));
 		goto out;
 	}
-	err = broker_domain_create(broker, 0, "Domain-0", geteuid(), &domid);
-	if (err) {
-		log_error("cannot make domain 0 below %s: %s", run_dir,
-			  strerror(-err));
-		goto out_broker;
-	}
-	puts("ready");
-	fflush(stdout);
 	err = loop_run(loop);
-	if (err)
-		log_error("event loop: %s", strerror(-err));
-
-out_broker:
-	broker_close(broker);
+	/* What a broker that is gone leaves is in order; the rest was said. */
+	if (err == -ECONNRESET)
+		err = 0;
+	domctl_server_close(ds);
 out:
 	server_close(server);
 	return err;
 }
 
-static int run(const char *run_dir)
+static int run(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM };
 	struct loop *loop;
-	int err, lock;
+	int err;
 
 	signal(SIGPIPE, SIG_IGN);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	loop_signals_block(signals, ARRAY_SIZE(signals));
 	raise_descriptor_limit();
-	lock = rundir_open(run_dir);
-	if (lock < 0)
-		return lock;
 	err = loop_open(&loop);
 	if (err) {
 		log_error("event loop: %s", strerror(-err));
-		goto out;
+		return err;
 	}
-	loop_set_spin(loop, SPIN_NS);
 	err = loop_signals_add(loop, signals, ARRAY_SIZE(signals), stop, loop);
 	if (err)
 		log_error("signals: %s", strerror(-err));
 	else
-		err = serve(loop, run_dir);
+		err = serve(loop);
 	loop_close(loop);
-out:
-	close(lock);
 	return err;
 }
 
@@ -168,5 +140,11 @@ int main(int argc, char **argv)
 			"no run directory: give --run-dir, or set PVSPLIT_RUN");
 		return 1;
 	}
-	return run(run_dir) ? 1 : 0;
+	if (!domctl_server_is_ours(DOMCTL_FD)) {
+		log_error(
+			"no broker has started this: the domains come from "
+			"there; start brokerd, which starts its store itself");
+		return 2;
+	}
+	return run() ? 1 : 0;
 }

@@ -22,7 +22,6 @@ int xsd_open(uint64_t secret, const struct xsd_ops *ops, struct xsd **ret)
 	}
 	watches_init(&xsd->watches, &xsd->store.seed);
 	xsd->ops = ops;
-	stats_init(xsd);
 	domain0 = xsd_domain_find(&xsd->store.domains, 0);
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++) {
 		xsd->special_perms[i] = perms_new(domain0, 0);
@@ -68,11 +67,33 @@ bool xsd_domain_exists(const struct xsd *xsd, uint32_t domid)
 	return xsd_domain_find(&xsd->store.domains, domid) != NULL;
 }
 
+uint64_t xsd_domain_life(const struct xsd *xsd, uint32_t domid)
+{
+	const struct xsd_domain *d =
+		xsd_domain_find(&xsd->store.domains, domid);
+
+	return d ? d->incarnation : 0;
+}
+
 void xsd_changed(void *arg, const struct change *change)
 {
 	struct xsd *xsd = arg;
 
 	watch_fire(&xsd->watches, change);
+}
+
+#define HOMES "/local/domain/"
+
+static struct store_node *find_numbered(const struct xsd *xsd,
+					const char *prefix, uint32_t domid)
+{
+	char path[64];
+	int len = str_printf(path, sizeof(path), "%s%u", prefix, domid);
+
+	if (len < 0)
+		return NULL;
+	return store_find(&xsd->store, path, (size_t)len,
+			  path_hash(&xsd->store.seed, path, (size_t)len));
 }
 
 /* ---- a domain appears ------------------------------------------------------
@@ -121,8 +142,8 @@ static int add_nodes(const struct access *ax, uint32_t domid, const char *name)
 	    str_printf(reads, sizeof(reads), "r%u", domid) < 0)
 		return -EINVAL;
 	for (unsigned i = 0; i < ARRAY_SIZE(nodes); i++) {
-		err = str_printf(path, sizeof(path), "/local/domain/%u%s",
-				 domid, nodes[i].leaf);
+		err = str_printf(path, sizeof(path), HOMES "%u%s", domid,
+				 nodes[i].leaf);
 		if (err < 0)
 			return err;
 		err = add_node(ax, path, nodes[i].value, nodes[i].owner,
@@ -149,19 +170,17 @@ static int make_home(struct xsd *xsd, uint32_t domid, const char *name)
 	return err;
 }
 
-int xsd_domain_create(struct xsd *xsd, uint32_t domid, const char *name)
-{
-	return xsd_domain_begin(xsd, domid, 0, name);
-}
-
-int xsd_domain_begin(struct xsd *xsd, uint32_t domid, uint64_t life,
-		     const char *name)
+int xsd_domain_create(struct xsd *xsd, uint32_t domid, uint64_t life,
+		      const char *name)
 {
 	struct xsd_domain *domain;
 	int err;
 
+	if (domid == 0 && life != XSD_DOMAIN0_LIFE)
+		return -EINVAL;
 	if (domid == 0)
-		return make_home(xsd, 0, name);
+		return find_numbered(xsd, HOMES, 0) ? 0
+						    : make_home(xsd, 0, name);
 	err = xsd_domain_add(&xsd->store.domains, domid, life, &domain);
 	if (err)
 		return err;
@@ -170,8 +189,8 @@ int xsd_domain_begin(struct xsd *xsd, uint32_t domid, uint64_t life,
 		xsd_domain_del(&xsd->store.domains, domain);
 		return err;
 	}
-	watch_fire_special(&xsd->watches, XSD_INTRODUCE_DOMAIN, domid,
-			   xsd->special_perms[XSD_INTRODUCE_DOMAIN], NULL);
+	watch_fire_special(&xsd->watches, XSD_INTRODUCE_DOMAIN,
+			   xsd->special_perms[XSD_INTRODUCE_DOMAIN]);
 	return 0;
 }
 
@@ -217,14 +236,8 @@ static void remove_tree(struct xsd *xsd, struct store_node *top)
 
 static void remove_path(struct xsd *xsd, const char *prefix, uint32_t domid)
 {
-	char path[64];
-	struct store_node *node;
-	int len = str_printf(path, sizeof(path), "%s%u", prefix, domid);
+	struct store_node *node = find_numbered(xsd, prefix, domid);
 
-	if (len < 0)
-		return;
-	node = store_find(&xsd->store, path, (size_t)len,
-			  path_hash(&xsd->store.seed, path, (size_t)len));
 	if (node)
 		remove_tree(xsd, node);
 }
@@ -232,24 +245,20 @@ static void remove_path(struct xsd *xsd, const char *prefix, uint32_t domid)
 int xsd_domain_destroy(struct xsd *xsd, uint32_t domid)
 {
 	struct xsd_domain *domain = xsd_domain_find(&xsd->store.domains, domid);
-	struct perms *perms_one;
 
 	if (domid == 0)
 		return -EINVAL;
 	if (!domain)
 		return -ENOENT;
 	drop_conns(xsd, domain);
-	remove_path(xsd, "/local/domain/", domid);
+	remove_path(xsd, HOMES, domid);
 	remove_path(xsd, "/libxl/", domid);
 	/* Never the root: that is domain 0's (access_set_perms). */
 	while (!list_empty(&domain->nodes))
 		remove_tree(xsd, container_of(domain->nodes.next,
 					      struct store_node, owned));
-	perms_one = domain->release_perms;
-	domain->release_perms = NULL;
 	xsd_domain_del(&xsd->store.domains, domain);
-	watch_fire_special(&xsd->watches, XSD_RELEASE_DOMAIN, domid,
-			   xsd->special_perms[XSD_RELEASE_DOMAIN], perms_one);
-	perms_put(perms_one);
+	watch_fire_special(&xsd->watches, XSD_RELEASE_DOMAIN,
+			   xsd->special_perms[XSD_RELEASE_DOMAIN]);
 	return 0;
 }

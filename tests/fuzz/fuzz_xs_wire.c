@@ -71,8 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (xsd_open(1, &ops, &xsd))
 		return 0;
-	if (xsd_domain_create(xsd, 1, "one") ||
-	    xsd_domain_create(xsd, 2, "two"))
+	if (xsd_domain_create(xsd, 1, 2, "one") ||
+	    xsd_domain_create(xsd, 2, 3, "two"))
 		abort();
 	while (size >= 2) {
 		unsigned who = data[0] % NR_CLIENTS;

@@ -66,7 +66,7 @@ check "no run directory is status 1" sh -c \
 	"blkbackd --run-dir '$TMP/none' --domain 1; [ \$? -eq 1 ]"
 
 # ---- start
-start_daemon xenstored-lite --run-dir "$RUN" || finish
+start_daemon brokerd --run-dir "$RUN" || finish
 pvsplit domain-create storage >/dev/null
 pvsplit domain-create guest >/dev/null
 storage=$(pvsplit domain-list | awk '$2 == "storage" { print $1 }')

@@ -70,9 +70,9 @@ refuses "no mount point" 2 "MOUNTPOINT" $fuse
 refuses "a mount point that is not there" 1 "make that directory" \
 	$fuse "$TMP/none"
 refuses "a mount point that is a file" 1 "not a directory" $fuse "$0"
-refuses "no store" 1 "xenstored-lite" $fuse "$MNT"
+refuses "no store" 1 "brokerd" $fuse "$MNT"
 
-start_daemon xenstored-lite --run-dir "$RUN" || finish
+start_daemon brokerd --run-dir "$RUN" || finish
 truncate -s 64M "$IMG"
 check "two domains" sh -c "pvsplit domain-create storage && pvsplit domain-create g"
 refuses "no such disk" 1 "pvsplit block-attach" $fuse "$MNT"

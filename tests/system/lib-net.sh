@@ -86,7 +86,7 @@ vif_attach() {
 
 net_up() {
 	net_namespaces || return 1
-	start_daemon xenstored-lite --run-dir "$RUN" || return 1
+	start_daemon brokerd --run-dir "$RUN" || return 1
 	NETDOM=$(domain_create network) &&
 		DOM1=$(domain_create guest1) &&
 		DOM2=$(domain_create guest2) || return 1

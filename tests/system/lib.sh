@@ -4,7 +4,7 @@
 #	. "${0%/*}/lib.sh"
 #	requires_root
 #	requires_cmd xenstore-read xenstore-utils
-#	start_daemon xenstored-lite --run-dir "$RUN"
+#	start_daemon brokerd --run-dir "$RUN"
 #	check "a sentence" command arg...
 #	check_fails "a sentence" command arg...
 #	finish

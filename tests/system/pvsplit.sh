@@ -72,7 +72,7 @@ done
 # ---- no daemon, no privilege, no room
 refuses "no run directory" 1 "no such run directory" pvsplit domain-list
 mkdir "$RUN"
-refuses "a run directory that nobody serves" 1 "no xenstored-lite serves" \
+refuses "a run directory that nobody serves" 1 "no brokerd serves" \
 	pvsplit domain-list
 rmdir "$RUN"
 long=$TMP/$(printf '%0120d' 0)
@@ -121,9 +121,9 @@ check "up again changes nothing" sh -c \
 	"pid=\$(cat '$RUN/pid/storage') && pvsplit up && [ \"\$pid\" = \"\$(cat '$RUN/pid/storage')\" ]"
 check "status shows them" sh -c "[ \$(pvsplit status | grep -c running) -eq 3 ]"
 check_fails "a second daemon on the same directory" \
-	timeout 10 xenstored-lite --run-dir "$RUN"
+	timeout 10 brokerd --run-dir "$RUN"
 check "it says so in one line" sh -c \
-	"[ \$(timeout 10 xenstored-lite --run-dir '$RUN' 2>&1 | wc -l) -eq 1 ]"
+	"[ \$(timeout 10 brokerd --run-dir '$RUN' 2>&1 | wc -l) -eq 1 ]"
 refuses "a run directory of somebody else" 1 "permission denied" \
 	nobody pvsplit domain-list
 refuses "output that cannot be written" 1 "output: cannot write" \
@@ -268,7 +268,7 @@ only_drivers() {
 		! store | grep -qE '/(vbd|vif)/[0-9]'
 }
 nothing_runs() {
-	! pgrep -f "$RUN" -a | grep -vE 'xenstored-lite|blkbackd|netbackd|pgrep|pvsplit.sh'
+	! pgrep -f "$RUN" -a | grep -vE 'brokerd|xenstored-lite|blkbackd|netbackd|pgrep|pvsplit.sh'
 }
 check "nothing of the guests is left in the store" wait_for 5 only_drivers
 check "no process of theirs" wait_for 5 nothing_runs
@@ -292,7 +292,7 @@ no_loops() {
 check "no loop device" wait_for 10 no_loops
 
 # ---- the end
-kill -KILL "$(service_pid xenstored-lite)"
+kill -KILL "$(service_pid brokerd)"
 wait_for 5 sh -c "! pvsplit domain-list"
 refuses "a stale run directory" 1 "is dead" pvsplit domain-list
 check "up starts it again" pvsplit up

@@ -6,7 +6,7 @@ set -u
 . "${0%/*}/lib.sh"
 requires_root
 requires_cmd xenstore-read xenstore-utils
-requires_cmd xenstored-lite "make all"
+requires_cmd brokerd "make all"
 
 # as DOMID COMMAND...: as that domain.
 as() {
@@ -41,7 +41,7 @@ says() {
 
 # ---- one domain ------------------------------------------------------------
 chmod 711 "$TMP"
-check "starts and says ready" start_daemon xenstored-lite --run-dir "$RUN"
+check "starts and says ready" start_daemon brokerd --run-dir "$RUN"
 [ "$nr_failed" -eq 0 ] || finish
 daemon=$PID
 
@@ -123,44 +123,44 @@ fi
 
 # ---- the daemon's life -------------------------------------------------------
 check "a second daemon is told so" \
-	says "another xenstored-lite" xenstored-lite --run-dir "$RUN"
+	says "another brokerd" brokerd --run-dir "$RUN"
 check_output "and does not disturb the first" Domain-0 \
 	as 0 xenstore-read /local/domain/0/name
 check "ends cleanly on SIGTERM" stop_daemon "$daemon"
 check "leaves no socket" no_sockets
 
-start_daemon xenstored-lite --run-dir "$RUN"
+start_daemon brokerd --run-dir "$RUN"
 dead=$PID
 kill -9 "$dead"
 stop_daemon "$dead"
 check "the killed one left its socket" test -S "$RUN/0/xenstore"
 check "starts over a dead daemon's directory" \
-	start_daemon xenstored-lite --run-dir "$RUN"
+	start_daemon brokerd --run-dir "$RUN"
 check "and says so" grep -q "an earlier daemon died" "$daemon_out.err"
 check_output "and serves" Domain-0 as 0 xenstore-read name
 stop_daemon "$PID"
 
 mkdir -p "$RUN/5/precious"
 check "does not remove what is not a daemon's" \
-	says "is in the way" xenstored-lite --run-dir "$RUN"
+	says "is in the way" brokerd --run-dir "$RUN"
 check "which is still there" test -d "$RUN/5/precious"
 rm -rf "$RUN/5"
 
 long=$TMP/$(printf 'x%.0s' $(seq 100))
 check "refuses a path that is too long" \
-	says "too long" xenstored-lite --run-dir "$long"
+	says "too long" brokerd --run-dir "$long"
 check "and makes nothing" test ! -e "$long"
 check "refuses a directory below nothing" \
-	says "cannot make it" xenstored-lite --run-dir "$TMP/no/where"
+	says "cannot make it" brokerd --run-dir "$TMP/no/where"
 mkdir -m 777 "$TMP/open"
 chmod 777 "$TMP/open"
 check "refuses a directory that others may write" \
-	says "writable by nobody else" xenstored-lite --run-dir "$TMP/open"
+	says "writable by nobody else" brokerd --run-dir "$TMP/open"
 ln -s "$RUN" "$TMP/link"
 check "refuses a symbolic link" \
-	says "cannot open it" xenstored-lite --run-dir "$TMP/link"
-check_fails "refuses an unknown option" xenstored-lite --nonsense
-check "has a version" xenstored-lite --version
-check "has help" xenstored-lite --help
+	says "cannot open it" brokerd --run-dir "$TMP/link"
+check_fails "refuses an unknown option" brokerd --nonsense
+check "has a version" brokerd --version
+check "has help" brokerd --help
 
 finish

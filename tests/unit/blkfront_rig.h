@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * blkfront_rig.h - a real xenstored-lite, two domains, one disk, and a backend
- * that does what a test says: honest until told to lie, to fall silent or to
- * die. The frontend under test is the real library, in the test's thread.
+ * blkfront_rig.h - a real brokerd and store, two domains, one disk, and a
+ * backend that does what a test says: honest until told to lie, to fall silent
+ * or to die. The frontend under test is the real library, in the test's thread.
  *
  * The backend is a thread with its own connections, as another process would
  * have. It keeps its disk in memory and copies by reference.
@@ -35,7 +35,7 @@
 
 struct rig {
 	char run_dir[64];
-	pid_t store_pid;
+	pid_t broker_pid;
 	struct platform *dom0;
 	struct xs *xs;
 	domid_t guest, driver;
@@ -64,16 +64,16 @@ static inline int rig_program(char *path, size_t size, const char *name)
 	return str_printf(path + len, size - (size_t)len, "/bin/%s", name);
 }
 
-static inline int rig_start_store(struct rig *rig)
+static inline int rig_start_broker(struct rig *rig)
 {
 	char path[512], line[16] = "";
 	int out[2];
 	FILE *f;
 
-	if (rig_program(path, sizeof(path), "xenstored-lite") < 0 || pipe(out))
+	if (rig_program(path, sizeof(path), "brokerd") < 0 || pipe(out))
 		return -ENOENT;
-	rig->store_pid = fork();
-	if (rig->store_pid == 0) {
+	rig->broker_pid = fork();
+	if (rig->broker_pid == 0) {
 		dup2(out[1], STDOUT_FILENO);
 		close(out[0]);
 		close(out[1]);
@@ -141,7 +141,7 @@ static inline int rig_open(struct rig *rig)
 	snprintf(rig->run_dir, sizeof(rig->run_dir), "/tmp/pvsplit-rig.XXXXXX");
 	if (!mkdtemp(rig->run_dir))
 		return -errno;
-	err = rig_start_store(rig);
+	err = rig_start_broker(rig);
 	if (!err)
 		err = platform_lite_open(rig->run_dir, 0, &rig->dom0);
 	if (err)
@@ -175,9 +175,9 @@ static inline void rig_close(struct rig *rig)
 {
 	xs_close(rig->xs);
 	platform_close(rig->dom0);
-	if (rig->store_pid > 0) {
-		kill(rig->store_pid, SIGTERM);
-		waitpid(rig->store_pid, NULL, 0);
+	if (rig->broker_pid > 0) {
+		kill(rig->broker_pid, SIGTERM);
+		waitpid(rig->broker_pid, NULL, 0);
 	}
 	nftw(rig->run_dir, rig_rm_one, 8, FTW_DEPTH | FTW_PHYS);
 }

@@ -3,18 +3,18 @@
  * broker.c - the broker against clients that lie: raw messages, limits, the
  * life of domains and directories.
  */
-#include "xenstore-lite/broker.h"
+#include "broker/broker.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "broker/private.h"
 #include "platform/lite_wire.h"
 #include "tests/unit/platform_world.h"
 #include "tests/unit/unit.h"
 #include "util/fdmsg.h"
-#include "xenstore-lite/broker_private.h"
 
 static struct world world;
 static domid_t a_id, b_id;

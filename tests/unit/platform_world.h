@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/broker.h"
 #include "platform/lite_control.h"
 #include "platform/platform.h"
 #include "util/clock.h"
@@ -24,7 +25,6 @@
 #include "util/log.h"
 #include "util/loop.h"
 #include "util/num.h"
-#include "xenstore-lite/broker.h"
 
 struct world {
 	char dir[64];
@@ -37,26 +37,24 @@ struct world {
 	atomic_uint nr_created, nr_destroyed;
 };
 
-static inline int world_created(void *arg, domid_t domid, const char *name,
-				const char *dir, uid_t uid)
+static inline int world_created(void *arg, const struct broker_domain *domain)
 {
 	struct world *w = arg;
 
-	(void)domid;
-	(void)dir;
-	(void)uid;
-	if (!strcmp(name, "refused-by-the-store"))
+	if (!strcmp(domain->name, "refused-by-the-store"))
 		return -EDQUOT;
 	atomic_fetch_add(&w->nr_created, 1);
 	return 0;
 }
 
-static inline void world_destroyed(void *arg, domid_t domid)
+static inline int world_destroyed(void *arg, domid_t domid, uint64_t life)
 {
 	struct world *w = arg;
 
 	(void)domid;
+	(void)life;
 	atomic_fetch_add(&w->nr_destroyed, 1);
+	return 0;
 }
 
 static inline void world_stop(void *arg, uint32_t events)

@@ -267,8 +267,9 @@ static void a_new_domain_finds_its_nodes(void)
 	UNIT_CHECK(peer_write(p, 0, "name", "liar") == -EACCES);
 	UNIT_CHECK(peer_text(p, XS_GET_DOMAIN_PATH, 0, "9") == 0 &&
 		   peer_replied(p, "/local/domain/9"));
-	UNIT_CHECK(xsd_domain_create(xsd, 7, "again") == -EEXIST);
-	UNIT_CHECK(xsd_domain_create(xsd, 0x7ff0, "high") == -EINVAL);
+	UNIT_CHECK(xsd_domain_create(xsd, 7, peer_life(), "again") == -EEXIST);
+	UNIT_CHECK(xsd_domain_create(xsd, 0x7ff0, peer_life(), "high") ==
+		   -EINVAL);
 	UNIT_CHECK(xsd_domain_destroy(xsd, 0) == -EINVAL);
 	peer_close(p);
 	peer_close(root);

@@ -50,6 +50,14 @@ static inline struct xsd *peer_store(void)
 	return xsd_open(0x5eed, &ops, &xsd) ? NULL : xsd;
 }
 
+/* One that no domain of this program has had; the first is not domain 0's. */
+static inline uint64_t peer_life(void)
+{
+	static uint64_t life = 1;
+
+	return ++life;
+}
+
 /* A connection of domid, whose domain is made when it is not there. */
 static inline struct peer *peer_open(struct xsd *xsd, uint32_t domid)
 {
@@ -58,7 +66,7 @@ static inline struct peer *peer_open(struct xsd *xsd, uint32_t domid)
 
 	snprintf(name, sizeof(name), "d-%u", domid);
 	if ((domid && !xsd_domain_exists(xsd, domid) &&
-	     xsd_domain_create(xsd, domid, name)) ||
+	     xsd_domain_create(xsd, domid, peer_life(), name)) ||
 	    xsd_conn_open(xsd, domid, peer, &peer->conn)) {
 		free(peer);
 		return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * broker_port.c - event channels: a table of ports per domain, a socket pair
+ * port.c - event channels: a table of ports per domain, a socket pair
  * per channel.
  *
  * The broker keeps both ends of a pair while the allocating port lives: a
@@ -9,7 +9,7 @@
  * instead of trusting that every copy gets closed: the other side sees the end
  * of file at once. Thread: the daemon's loop.
  */
-#include "xenstore-lite/broker_private.h"
+#include "broker/private.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  *
  * Thread: the daemon's, before it serves. Logs: every failure, one line.
  */
-#ifndef XENSTORE_LITE_RUNDIR_H
-#define XENSTORE_LITE_RUNDIR_H
+#ifndef BROKER_RUNDIR_H
+#define BROKER_RUNDIR_H
 
 #include "util/annotate.h"
 
@@ -19,4 +19,4 @@
  */
 int rundir_open(const char *path) PV_MUST_CHECK;
 
-#endif /* XENSTORE_LITE_RUNDIR_H */
+#endif /* BROKER_RUNDIR_H */

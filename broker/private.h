@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * broker_private.h - inside the broker: domains and their directories
- * (broker_domain.c), connections and messages (broker_conn.c), regions
- * (broker_region.c), event channel ports (broker_port.c).
+ * private.h - inside the broker: domains and their directories
+ * (domain.c), connections and messages (conn.c), regions
+ * (region.c), event channel ports (port.c).
  *
  * Everything runs on the daemon's loop and never blocks. Who owns what:
  *	broker -> domain -> connection -> regions, ports, holders,
  *					  ephemeral domains
  * so that freeing the owner frees all below it.
  */
-#ifndef XENSTORE_LITE_BROKER_PRIVATE_H
-#define XENSTORE_LITE_BROKER_PRIVATE_H
+#ifndef BROKER_PRIVATE_H
+#define BROKER_PRIVATE_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "broker/broker.h"
 #include "platform/lite_wire.h"
 #include "util/list.h"
 #include "util/log.h"
 #include "util/loop.h"
-#include "xenstore-lite/broker.h"
 
 /* What one domain may have at a time. */
 struct broker_limits {
@@ -60,10 +60,12 @@ struct domain {
 	struct list regions;
 	struct port *ports; /* BROKER_PORTS_MAX of them, from the first use */
 	struct loop_fd *listener;
-	uint64_t serial; /* this life of the domid, never repeated */
+	uint64_t serial; /* this life of the domid, never repeated, not even by
+			  * another broker of this directory; domain 0's is 1 */
 	uid_t uid;
 	domid_t domid;
-	int listen_fd;
+	int listen_fd; /* RUN/N/broker */
+	int store_fd;  /* RUN/N/xenstore: the store accepts there */
 	uint32_t nr_conns, nr_regions, nr_pages, nr_ports, nr_allocated;
 	uint32_t next_port;
 	struct log_limit log_limit;
@@ -77,6 +79,12 @@ struct conn {
 	struct loop_fd *src;
 	int fd;
 	struct list regions, ports, holders, domains;
+	/* It asked for a domain's creation or end, which is not answered yet:
+	 * in broker.waiting, and not read from. */
+	struct list waiting;
+	bool awaits_creation;
+	uint64_t awaited_life;
+	struct lite_reply answer;
 };
 
 struct region {
@@ -99,6 +107,7 @@ struct broker {
 	const struct broker_ops *ops;
 	void *arg;
 	struct list domains;
+	struct list waiting;  /* connections */
 	uint64_t next_serial; /* of domains, regions and ports */
 	uint32_t next_domid;
 	int spare_fd; /* given up for a moment when descriptors run out */
@@ -118,16 +127,25 @@ static inline struct domain *broker_find(struct broker *b, uint32_t domid)
 
 const struct broker_limits *broker_limits_of(const struct domain *d);
 
-/* owner: the domain ends with this connection; NULL: it stays. */
+/*
+ * owner: the domain ends with this connection; NULL: it stays. *ret is set too
+ * when the store has yet to hear of it: -EINPROGRESS.
+ */
 int broker_domain_make(struct broker *b, uint32_t domid, const char *name,
 		       uid_t uid, struct conn *owner,
-		       domid_t *ret) PV_MUST_CHECK;
-void broker_domain_free(struct domain *d);
+		       struct domain **ret) PV_MUST_CHECK;
+/* 0, or -EINPROGRESS: the store has yet to hear of it. */
+int broker_domain_free(struct domain *d);
 /* Remove directories that a dead daemon left. */
 void broker_clean_run_dir(struct broker *b);
 
 void broker_conn_accept(void *arg, uint32_t events);
 void broker_conn_close(struct conn *c);
+/* The connection that waits for a life to begin, or to end; NULL: none. */
+struct conn *broker_conn_awaiting(struct broker *b, uint64_t life,
+				  bool creation);
+/* Its answer; it is read from again. */
+void broker_conn_answer(struct conn *c, int status);
 
 /*
  * A call: 0 or -errno, which becomes the reply's status. *ret_fd: a descriptor
@@ -142,4 +160,4 @@ void broker_region_free(struct region *r);
 void broker_holder_free_all(struct conn *c);
 void broker_port_free(struct port *p);
 
-#endif /* XENSTORE_LITE_BROKER_PRIVATE_H */
+#endif /* BROKER_PRIVATE_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* rundir.c - the daemon's directory. See rundir.h. */
-#include "xenstore-lite/rundir.h"
+#include "broker/rundir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -83,7 +83,7 @@ static int take_lock(const char *path, int dir)
 		return lock;
 	err = errno == EWOULDBLOCK ? -EBUSY : -errno;
 	if (err == -EBUSY)
-		log_error("run directory %s: another xenstored-lite serves it; "
+		log_error("run directory %s: another brokerd serves it; "
 			  "stop that one or choose another --run-dir",
 			  path);
 	else

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * broker_conn.c - connections to the broker: who may, and message by message.
+ * conn.c - connections to the broker: who may, and message by message.
  *
  * A refused request gets its error; a malformed message ends the connection it
  * came on and nothing else. No descriptor is ever received: there is no room
  * for one in the receive, so that the kernel drops what is sent.
  * Thread: the daemon's loop.
  */
-#include "xenstore-lite/broker_private.h"
+#include "broker/private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,7 @@ static int call_hello(struct conn *c, const struct lite_request *req,
 static int call_domain_create(struct conn *c, const struct lite_request *req,
 			      struct lite_reply *rep, int *ret_fd)
 {
-	domid_t domid;
+	struct domain *d;
 	int err;
 
 	(void)ret_fd;
@@ -45,20 +45,30 @@ static int call_domain_create(struct conn *c, const struct lite_request *req,
 		return -EINVAL;
 	err = broker_domain_make(
 		c->domain->broker, DOMID_ANY, req->name, req->uid,
-		req->flags & LITE_DOMAIN_EPHEMERAL ? c : NULL, &domid);
-	if (!err)
-		rep->domid = domid;
+		req->flags & LITE_DOMAIN_EPHEMERAL ? c : NULL, &d);
+	if (err && err != -EINPROGRESS)
+		return err;
+	rep->domid = d->domid;
+	c->awaited_life = d->serial;
+	c->awaits_creation = true;
 	return err;
 }
 
 static int call_domain_destroy(struct conn *c, const struct lite_request *req,
 			       struct lite_reply *rep, int *ret_fd)
 {
+	struct domain *d;
+
 	(void)rep;
 	(void)ret_fd;
-	if (req->domid >= DOMID_FIRST_RESERVED)
+	if (req->domid == 0 || req->domid >= DOMID_FIRST_RESERVED)
 		return -EINVAL;
-	return broker_domain_destroy(c->domain->broker, (domid_t)req->domid);
+	d = broker_find(c->domain->broker, req->domid);
+	if (!d)
+		return -ENOENT;
+	c->awaited_life = d->serial;
+	c->awaits_creation = false;
+	return broker_domain_free(d);
 }
 
 static const struct {
@@ -78,6 +88,43 @@ static const struct {
 				  .domain0_only = true },
 };
 
+static void conn_wait(struct conn *c, const struct lite_reply *rep)
+{
+	c->answer = *rep;
+	list_add_tail(&c->domain->broker->waiting, &c->waiting);
+	loop_fd_set_events(c->src, 0);
+}
+
+static bool conn_waits(const struct conn *c)
+{
+	return !list_empty(&c->waiting);
+}
+
+struct conn *broker_conn_awaiting(struct broker *b, uint64_t life,
+				  bool creation)
+{
+	list_for_each(link, &b->waiting) {
+		struct conn *c = container_of(link, struct conn, waiting);
+
+		if (c->awaited_life == life && c->awaits_creation == creation)
+			return c;
+	}
+	return NULL;
+}
+
+void broker_conn_answer(struct conn *c, int status)
+{
+	list_del(&c->waiting);
+	loop_fd_set_events(c->src, EPOLLIN);
+	c->answer.status = status;
+	if (status)
+		c->answer.domid = 0;
+	/* The loop closes it: our caller is in the middle of something. */
+	if (fdmsg_send(c->fd, &c->answer, sizeof(c->answer), NULL, 0,
+		       MSG_DONTWAIT))
+		shutdown(c->fd, SHUT_RDWR);
+}
+
 /* -EPROTO: not a request at all. */
 static int conn_handle(struct conn *c, const struct lite_request *req)
 {
@@ -92,6 +139,10 @@ static int conn_handle(struct conn *c, const struct lite_request *req)
 		rep.status = -EACCES;
 	else
 		rep.status = calls[req->op].fn(c, req, &rep, &fd);
+	if (rep.status == -EINPROGRESS) {
+		conn_wait(c, &rep);
+		return 0;
+	}
 	/* A client that does not read its replies does not need us. */
 	return fdmsg_send(c->fd, &rep, sizeof(rep), &fd,
 			  rep.status == 0 && fd >= 0, MSG_DONTWAIT);
@@ -122,8 +173,10 @@ static void conn_ready(void *arg, uint32_t events)
 	struct conn *c = arg;
 	int err = 1;
 
-	(void)events;
-	for (int i = 0; i < BATCH && err > 0; i++) {
+	/* Nobody is there any more to be answered. */
+	if (conn_waits(c))
+		err = events & (EPOLLHUP | EPOLLERR) ? -ECONNRESET : 0;
+	for (int i = 0; i < BATCH && err > 0 && !conn_waits(c); i++) {
 		err = conn_receive(c, &req);
 		if (err > 0 && conn_handle(c, &req) < 0)
 			err = -EPROTO;
@@ -132,9 +185,21 @@ static void conn_ready(void *arg, uint32_t events)
 		return;
 	if (err == -EPROTO)
 		log_limited(&c->domain->log_limit, LOG_WARN,
-			    "broker: domain %u: bad message, disconnected",
+			    "domain %u: bad message, disconnected",
 			    c->domain->domid);
 	broker_conn_close(c);
+}
+
+/* A domain that it was not told of goes: nobody else knows it either. */
+static void stop_waiting(struct conn *c)
+{
+	struct broker *b = c->domain->broker;
+
+	if (!conn_waits(c))
+		return;
+	list_del(&c->waiting);
+	if (c->awaits_creation)
+		(void)broker_domain_free(b->by_id[c->answer.domid]);
 }
 
 void broker_conn_close(struct conn *c)
@@ -142,9 +207,10 @@ void broker_conn_close(struct conn *c)
 	struct domain *d = c->domain;
 
 	loop_fd_remove(c->src);
+	stop_waiting(c);
 	while (!list_empty(&c->domains))
-		broker_domain_free(container_of(c->domains.next, struct domain,
-						ephemeral));
+		(void)broker_domain_free(container_of(
+			c->domains.next, struct domain, ephemeral));
 	while (!list_empty(&c->ports))
 		broker_port_free(
 			container_of(c->ports.next, struct port, link));
@@ -188,6 +254,7 @@ static int conn_open(struct domain *d, int fd)
 	list_init(&c->ports);
 	list_init(&c->holders);
 	list_init(&c->domains);
+	list_init(&c->waiting);
 	err = loop_fd_add(d->broker->loop, fd, EPOLLIN, conn_ready, c, &c->src);
 	if (err) {
 		free(c);
@@ -229,6 +296,6 @@ void broker_conn_accept(void *arg, uint32_t events)
 		return;
 	close(fd);
 	log_limited(&d->log_limit, LOG_WARN,
-		    "broker: domain %u: connection refused: %s", d->domid,
+		    "domain %u: connection refused: %s", d->domid,
 		    strerror(-err));
 }

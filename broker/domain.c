@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * broker_domain.c - a domain's life: its id, name, limits, directory and
- * listening socket. Thread: the daemon's loop.
+ * domain.c - a domain's life: its id, name, limits, directory and listening
+ * sockets. Thread: the daemon's loop.
  */
-#include "xenstore-lite/broker_private.h"
+#include "broker/private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 
 #include "util/fdmsg.h"
 #include "util/num.h"
+#include "xenstore-lite/domctl.h"
 
 /* A domain may fill its directory; we tidy up so much of it. */
 #define CLEAN_MAX 4096
@@ -149,17 +150,22 @@ static int domid_choose(struct broker *b, uint32_t domid, domid_t *ret)
 	return 0;
 }
 
-/* RUN/N, ours for the moment, with the listening socket in it. */
+/* RUN/N/NAME. Returns the listening socket, or -errno. */
+static int socket_make(const struct domain *d, const char *name, int type)
+{
+	char path[BROKER_DIR_MAX + sizeof("/xenstore")];
+	int err = str_printf(path, sizeof(path), "%s/%s", d->dir, name);
+
+	return err < 0 ? err : unix_listen(path, type, d->uid);
+}
+
+/* RUN/N, ours for the moment, with the listening sockets in it. */
 static int dir_make(struct domain *d)
 {
-	char path[BROKER_DIR_MAX + sizeof("/broker")];
-	int fd, err;
+	int err;
 
 	err = str_printf(d->dir, sizeof(d->dir), "%s/%u", d->broker->run_dir,
 			 d->domid);
-	if (err < 0)
-		return err;
-	err = str_printf(path, sizeof(path), "%s/broker", d->dir);
 	if (err < 0)
 		return err;
 	err = dir_remove(d->dir);
@@ -167,22 +173,27 @@ static int dir_make(struct domain *d)
 		return err;
 	if (mkdir(d->dir, 0700) < 0)
 		return -errno;
-	fd = unix_listen(path, SOCK_SEQPACKET, d->uid);
-	if (fd < 0) {
-		(void)dir_remove(d->dir);
-		return fd;
+	err = d->listen_fd = socket_make(d, "broker", SOCK_SEQPACKET);
+	if (err < 0)
+		goto fail;
+	lite_socket_refuse_fds(d->listen_fd);
+	err = d->store_fd = socket_make(d, "xenstore", SOCK_STREAM);
+	if (err < 0)
+		goto fail_broker;
+	/* Both are there and given away: the directory may be the domain's. */
+	if (d->uid != geteuid() && chown(d->dir, d->uid, (gid_t)-1) < 0) {
+		err = -errno;
+		goto fail_store;
 	}
-	lite_socket_refuse_fds(fd);
-	d->listen_fd = fd;
 	return 0;
-}
 
-/* From here on the directory is the domain's. */
-static int dir_give(struct domain *d)
-{
-	if (d->uid != geteuid() && chown(d->dir, d->uid, (gid_t)-1) < 0)
-		return -errno;
-	return 0;
+fail_store:
+	close(d->store_fd);
+fail_broker:
+	close(d->listen_fd);
+fail:
+	(void)dir_remove(d->dir);
+	return err;
 }
 
 static struct domain *domain_new(struct broker *b, domid_t domid,
@@ -197,35 +208,35 @@ static struct domain *domain_new(struct broker *b, domid_t domid,
 	list_init(&d->ephemeral);
 	list_init(&d->regions);
 	d->broker = b;
-	d->serial = b->next_serial++;
+	d->serial = domid ? b->next_serial++ : DOMCTL_DOMAIN0_LIFE;
 	d->domid = domid;
 	d->uid = uid;
 	memcpy(d->name, name, strlen(name) + 1); /* name_valid */
 	return d;
 }
 
+/* 0; -EINPROGRESS the store will hear of it; another -errno: not begun. */
 static int domain_begin(struct domain *d)
 {
 	struct broker *b = d->broker;
+	const struct broker_domain told = { .life = d->serial,
+					    .domid = d->domid,
+					    .uid = d->uid,
+					    .name = d->name,
+					    .store_fd = d->store_fd };
 	int err = loop_fd_add(b->loop, d->listen_fd, EPOLLIN,
 			      broker_conn_accept, d, &d->listener);
 
 	if (err)
 		return err;
-	err = b->ops->created(b->arg, d->domid, d->name, d->dir, d->uid);
-	if (err)
-		goto fail;
-	err = dir_give(d);
-	if (!err)
-		return 0;
-	b->ops->destroyed(b->arg, d->domid);
-fail:
-	loop_fd_remove(d->listener);
+	err = b->ops->created(b->arg, &told);
+	if (err && err != -EINPROGRESS)
+		loop_fd_remove(d->listener);
 	return err;
 }
 
 int broker_domain_make(struct broker *b, uint32_t domid, const char *name,
-		       uid_t uid, struct conn *owner, domid_t *ret)
+		       uid_t uid, struct conn *owner, struct domain **ret)
 {
 	struct domain *d;
 	domid_t id;
@@ -245,17 +256,18 @@ int broker_domain_make(struct broker *b, uint32_t domid, const char *name,
 	if (err)
 		goto fail;
 	err = domain_begin(d);
-	if (err)
+	if (err && err != -EINPROGRESS)
 		goto fail_dir;
 	list_add_tail(&b->domains, &d->link);
 	b->by_id[id] = d;
 	if (owner)
 		list_add_tail(&owner->domains, &d->ephemeral);
-	log_info("broker: domain %u (%s) created, uid %u", id, name, uid);
-	*ret = id;
-	return 0;
+	log_info("domain %u (%s) created, uid %u", id, name, uid);
+	*ret = d;
+	return err;
 
 fail_dir:
+	close(d->store_fd);
 	close(d->listen_fd);
 	(void)dir_remove(d->dir);
 fail:
@@ -263,25 +275,30 @@ fail:
 	return err;
 }
 
-void broker_domain_free(struct domain *d)
+int broker_domain_free(struct domain *d)
 {
 	struct broker *b = d->broker;
-	int err;
+	struct conn *maker = broker_conn_awaiting(b, d->serial, true);
+	int told, err;
 
+	if (maker)
+		broker_conn_answer(maker, -ECANCELED);
 	loop_fd_remove(d->listener);
 	close(d->listen_fd);
+	close(d->store_fd);
 	while (!list_empty(&d->conns))
 		broker_conn_close(
 			container_of(d->conns.next, struct conn, link));
 	b->by_id[d->domid] = NULL;
 	list_del(&d->link);
 	list_del(&d->ephemeral);
-	b->ops->destroyed(b->arg, d->domid);
 	err = dir_remove(d->dir);
 	if (err)
-		log_warn("broker: domain %u: %s stays: %s", d->domid, d->dir,
+		log_warn("domain %u: %s stays: %s", d->domid, d->dir,
 			 strerror(-err));
-	log_info("broker: domain %u (%s) is gone", d->domid, d->name);
+	log_info("domain %u (%s) is gone", d->domid, d->name);
+	told = b->ops->destroyed(b->arg, d->domid, d->serial);
 	free(d->ports);
 	free(d);
+	return told;
 }

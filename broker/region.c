@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * broker_region.c - regions of shared pages: the memfd of each, who granted it,
+ * region.c - regions of shared pages: the memfd of each, who granted it,
  * which one domain may find it, and which connections hold it.
  *
  * The broker makes the memfd itself, so it has the right size and seals from
@@ -8,7 +8,7 @@
  * owner, who needs a writable mapping first, has sealed it against writing.
  * Thread: the daemon's loop.
  */
-#include "xenstore-lite/broker_private.h"
+#include "broker/private.h"
 
 #include <errno.h>
 #include <fcntl.h>
