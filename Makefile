@@ -70,7 +70,8 @@ tests  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c tests/abi/*.c \
 	tests/sim/*.c tests/hostile/*.c))
 fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)
-bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out bench/harness.c,$(wildcard bench/*.c)))
+bench_parts := $(wildcard bench/harness.c bench/lib*.c)
+bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out $(bench_parts),$(wildcard bench/*.c)))
 
 .PHONY: all
 .SECONDARY:
@@ -99,7 +100,7 @@ $(tests): %: %.o $(libs)
 $(replay): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o \
 		$(BUILD)/tests/fuzz/replay.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
-$(bench): %: %.o $(BUILD)/bench/harness.o $(libs)
+$(bench): %: %.o $(bench_parts:%.c=$(BUILD)/%.o) $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
 
 # Programs that the targets below need come from Debian packages; these install

@@ -142,6 +142,7 @@ _Static_assert(offsetof(struct xenstore_domain_interface, error) == 2072,
 
 #define XENSTORE_SERVER_FEATURE_RECONNECTION 1
 #define XENSTORE_SERVER_FEATURE_ERROR	     2
+#define XENSTORE_SERVER_FEATURE_WATCHDEPTH   4 /* XS_WATCH takes a depth */
 
 #define XENSTORE_CONNECTED 0
 #define XENSTORE_RECONNECT 1

@@ -14,9 +14,9 @@
 
 #include "bench/harness.h"
 #include "blkfront/blkfront.h"
-#include "blkfront/spin.h"
 #include "util/list.h"
 #include "util/num.h"
+#include "util/spin.h"
 
 #define BLOCK_BYTES 4096u
 #define RUNS	    5u

@@ -32,10 +32,10 @@
 #include "blkfront/blkfront.h"
 #include "blkfront/bytes.h"
 #include "blkfront/mount_ns.h"
-#include "blkfront/spin.h"
 #include "util/list.h"
 #include "util/log.h"
 #include "util/num.h"
+#include "util/spin.h"
 
 #define PROGRAM	  "blkfront-fuse"
 #define DISK_NAME "disk"

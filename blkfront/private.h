@@ -14,12 +14,12 @@
 #include "abi/blkif.h"
 #include "abi/grant.h"
 #include "blkfront/blkfront.h"
-#include "blkfront/spin.h"
 #include "grant/grant.h"
 #include "ring/ring.h"
 #include "util/list.h"
 #include "util/log.h"
 #include "util/num.h"
+#include "util/spin.h"
 #include "xenbus/xenbus.h"
 
 /* ---- queue.c ------------------------------------------------------------ */

@@ -17,8 +17,9 @@
 
 #include "util/clock.h"
 #include "util/list.h"
+#include "util/spin.h"
 
-#define LOOP_BATCH 32
+#define LOOP_BATCH 64
 
 struct loop {
 	int epfd;
@@ -28,6 +29,7 @@ struct loop {
 	struct loop_fd *sig_src;
 	loop_signal_fn *sig_fn;
 	void *sig_arg;
+	struct spin spin; /* max_ns 0: never */
 	struct list fds, timers, prepares, dead;
 };
 
@@ -274,6 +276,27 @@ static int timeout_ms(struct loop *loop, uint64_t deadline_ns)
 	return (int)((wait_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
 
+void loop_set_spin(struct loop *loop, uint64_t max_ns)
+{
+	loop->spin = (struct spin){ .max_ns = max_ns };
+}
+
+/* As epoll_wait, but a sleep begins with a spin. */
+static int wait_events(struct loop *loop, struct epoll_event *ev, int wait_ms)
+{
+	int n;
+
+	if (wait_ms == 0 || loop->spin.max_ns == 0)
+		return epoll_wait(loop->epfd, ev, LOOP_BATCH, wait_ms);
+	do
+		n = epoll_wait(loop->epfd, ev, LOOP_BATCH, 0);
+	while (n == 0 && spin_again(&loop->spin));
+	if (n == 0)
+		return epoll_wait(loop->epfd, ev, LOOP_BATCH, wait_ms);
+	spin_worked(&loop->spin);
+	return n;
+}
+
 int loop_once(struct loop *loop, uint64_t deadline_ns)
 {
 	struct epoll_event ev[LOOP_BATCH];
@@ -281,8 +304,7 @@ int loop_once(struct loop *loop, uint64_t deadline_ns)
 
 	if (run_prepares(loop) || loop->stopped)
 		deadline_ns = 0;
-	n = epoll_wait(loop->epfd, ev, LOOP_BATCH,
-		       timeout_ms(loop, deadline_ns));
+	n = wait_events(loop, ev, timeout_ms(loop, deadline_ns));
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	for (int i = 0; i < n; i++) {

@@ -3,7 +3,7 @@
  * loop.h - a small event loop over epoll, for control threads and daemons.
  *
  * The data path has its own loop (worker/); this one serves sockets, timers
- * and signals at human rates. Callbacks run one at a time on the thread in
+ * and signals. Callbacks run one at a time on the thread in
  * loop_run, may add or remove any source (themselves included), and may stop
  * the loop.
  *
@@ -37,6 +37,13 @@ void loop_stop(struct loop *loop, int result);
  * UINT64_MAX = no deadline), run what is due. Returns 0 or -errno.
  */
 int loop_once(struct loop *loop, uint64_t deadline_ns) PV_MUST_CHECK;
+
+/*
+ * From now on poll for up to max_ns before each sleep that follows work, as far
+ * as that pays off (spin.h): for a loop whose clients wait for its answers. One
+ * without work sleeps. max_ns 0: no more.
+ */
+void loop_set_spin(struct loop *loop, uint64_t max_ns);
 
 /*
  * Watch fd. events: EPOLLIN, EPOLLOUT (level-triggered). The fd stays the

@@ -77,35 +77,48 @@ int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
 	if (!conn)
 		return -ENOMEM;
 	conn->xsd = xsd;
+	conn->id = ++xsd->last_conn_id;
 	conn->domain = domain;
 	conn->arg = arg;
 	list_init(&conn->txns);
 	watcher_init(&conn->watcher, domain, wake);
 	list_add_tail(&domain->conns, &conn->of_domain);
 	domain->nr_conns++;
+	stats_conn_opened(xsd);
 	*ret = conn;
 	return 0;
 }
 
-void conn_end_txn(struct xsd_conn *conn, struct txn *txn)
+void conn_end_txn(struct xsd_conn *conn, struct txn *txn, enum stats_end end)
 {
+	stats_txn(conn->xsd, txn, end);
 	list_del(&txn->of_conn);
 	conn->domain->nr_transactions--;
 	txn_fini(txn);
 	free(txn);
 }
 
+void xsd_conn_reset(struct xsd_conn *conn)
+{
+	list_for_each_safe(l, tmp, &conn->txns)
+		conn_end_txn(conn, container_of(l, struct txn, of_conn),
+			     STATS_ABORTED);
+	watch_del_all(&conn->xsd->watches, &conn->watcher);
+	conn->watcher.broken = false;
+	conn->protocol_error = conn->no_memory = false;
+	bytes_take(&conn->in, conn->in.len);
+	bytes_take(&conn->out, conn->out.len);
+}
+
 void xsd_conn_close(struct xsd_conn *conn)
 {
 	if (!conn)
 		return;
-	list_for_each_safe(l, tmp, &conn->txns)
-		conn_end_txn(conn, container_of(l, struct txn, of_conn));
+	xsd_conn_reset(conn);
 	watcher_fini(&conn->xsd->watches, &conn->watcher);
 	list_del(&conn->of_domain);
 	conn->domain->nr_conns--;
-	free(conn->in.data);
-	free(conn->out.data);
+	stats_conn_closed(conn->xsd);
 	free(conn);
 }
 
@@ -141,6 +154,7 @@ static size_t run(struct xsd_conn *conn, const char *data, size_t len)
 	struct request rq;
 	size_t used = 0;
 
+	stats_turn(conn->xsd);
 	while (xsd_conn_wants_input(conn) && len - used >= sizeof(rq.hdr)) {
 		memcpy(&rq.hdr, data + used, sizeof(rq.hdr));
 		if (rq.hdr.len > XENSTORE_PAYLOAD_MAX) {
@@ -170,6 +184,7 @@ static void run_stored(struct xsd_conn *conn)
 int xsd_conn_feed(struct xsd_conn *conn, const void *data, size_t len)
 {
 	assert(len <= XSD_FEED_MAX_BYTES && !is_full(conn));
+	conn->xsd->stats.in_bytes += len;
 	if (!conn->in.len) {
 		size_t used = run(conn, data, len);
 
@@ -181,6 +196,7 @@ int xsd_conn_feed(struct xsd_conn *conn, const void *data, size_t len)
 			conn->no_memory = true;
 		} else {
 			bytes_add(&conn->in, data, len);
+			stats_queues(conn);
 			run_stored(conn);
 		}
 	}
@@ -223,6 +239,8 @@ static void put_events(struct xsd_conn *conn)
 size_t xsd_conn_output(struct xsd_conn *conn, const void **data)
 {
 	put_events(conn);
+	conn->xsd->stats.turned_ns = 0;
+	stats_queues(conn);
 	*data = conn->out.len ? conn->out.data + conn->out.start : NULL;
 	return conn->out.len;
 }
@@ -230,6 +248,7 @@ size_t xsd_conn_output(struct xsd_conn *conn, const void **data)
 int xsd_conn_sent(struct xsd_conn *conn, size_t len)
 {
 	assert(len <= conn->out.len);
+	conn->xsd->stats.out_bytes += len;
 	bytes_take(&conn->out, len);
 	run_stored(conn);
 	return verdict(conn);

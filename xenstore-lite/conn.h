@@ -16,7 +16,7 @@
  * answer of output; and per domain: limits.h. A client that does not read is
  * no longer served; nobody waits for it.
  *
- * Thread: one for a store and all its connections. Logs: never.
+ * Thread: one for a store and all its connections. Logs: only through xsd_ops.
  */
 #ifndef XENSTORE_LITE_CONN_H
 #define XENSTORE_LITE_CONN_H
@@ -38,6 +38,10 @@ struct xsd_ops {
 	void (*output)(void *conn_arg);
 	/* The domain is no more: the owner must xsd_conn_close it now. */
 	void (*dropped)(void *conn_arg);
+	/* A line for the operator, asked for by XS_CONTROL; NULL: nowhere. */
+	void (*log)(const char *line);
+	/* The monotonic clock; NULL: the system's. */
+	uint64_t (*now_ns)(void);
 };
 
 /*
@@ -80,6 +84,9 @@ int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
 		  struct xsd_conn **ret) PV_MUST_CHECK;
 /* Ends its transactions and watches. NULL is fine. */
 void xsd_conn_close(struct xsd_conn *conn);
+/* As if it had been closed and opened again; what was unread is gone, and an
+ * error of its own is forgiven. */
+void xsd_conn_reset(struct xsd_conn *conn);
 
 /* Whether it may be fed now: not while it has too much unread output. */
 bool xsd_conn_wants_input(const struct xsd_conn *conn);

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "xenstore-lite/perms.h"
+
 int xsd_domains_init(struct xsd_domains *domains)
 {
 	domains->by_domid =
@@ -13,6 +15,7 @@ int xsd_domains_init(struct xsd_domains *domains)
 	if (!domains->by_domid)
 		return -ENOMEM;
 	list_init(&domains->all);
+	domains->defaults = xsd_limits_domu;
 	return 0;
 }
 
@@ -38,10 +41,14 @@ int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
 		return -ENOMEM;
 	d->domid = (domid_t)domid;
 	d->privileged = domid == 0;
-	d->limits = d->privileged ? &xsd_limits_priv : &xsd_limits_domu;
+	d->quota = domains->defaults;
+	d->limits = d->privileged ? &xsd_limits_priv : &d->quota;
+	d->features = XSD_FEATURES;
 	d->incarnation = incarnation;
 	list_init(&d->nodes);
 	list_init(&d->conns);
+	list_init(&d->targeted_by);
+	list_init(&d->of_target);
 	list_add_tail(&domains->all, &d->link);
 	domains->by_domid[domid] = d;
 	*ret = d;
@@ -51,9 +58,22 @@ int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
 void xsd_domain_del(struct xsd_domains *domains, struct xsd_domain *d)
 {
 	assert(list_empty(&d->nodes) && list_empty(&d->conns));
+	list_for_each_safe(l, tmp, &d->targeted_by)
+		xsd_domain_set_target(
+			container_of(l, struct xsd_domain, of_target), NULL);
+	xsd_domain_set_target(d, NULL);
+	perms_put(d->release_perms);
 	domains->by_domid[d->domid] = NULL;
 	list_del(&d->link);
 	free(d);
+}
+
+void xsd_domain_set_target(struct xsd_domain *d, struct xsd_domain *target)
+{
+	list_del(&d->of_target);
+	d->target = target;
+	if (target)
+		list_add_tail(&target->targeted_by, &d->of_target);
 }
 
 struct xsd_domain *xsd_domain_find(const struct xsd_domains *domains,

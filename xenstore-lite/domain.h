@@ -17,12 +17,24 @@
 
 #define XSD_DOMAIN0_LIFE 1
 
+struct perms;
+
+/* "journal": in its record of the domain (persist.h); so in the image too. */
 struct xsd_domain {
 	struct list link;
 	domid_t domid;
 	bool privileged;      /* domain 0 */
 	uint64_t incarnation; /* unique to this life; domain 0's is 1 */
+	/* What is enforced: the domain's quota, but for domain 0. */
 	const struct xsd_limits *limits;
+	struct xsd_limits quota; /* journal */
+	uint32_t features;	 /* XENSTORE_SERVER_FEATURE_*; journal */
+	/* XS_SET_TARGET: it may do what this one may; NULL: none; journal. */
+	struct xsd_domain *target;
+	struct list targeted_by, of_target;
+	/* Who may hear of its end, besides those who may hear of everybody's:
+	 * the rights of @releaseDomain/N; NULL: nobody; journal. */
+	struct perms *release_perms;
 	struct list nodes; /* owned: struct store_node.owned */
 	struct list conns; /* struct xsd_conn.of_domain */
 	uint32_t nr_nodes, nr_watches, nr_transactions, nr_conns;
@@ -32,6 +44,7 @@ struct xsd_domain {
 struct xsd_domains {
 	struct xsd_domain **by_domid; /* DOMID_FIRST_RESERVED slots */
 	struct list all;
+	struct xsd_limits defaults; /* of domains to come; journal */
 };
 
 int xsd_domains_init(struct xsd_domains *domains) PV_MUST_CHECK;
@@ -40,8 +53,12 @@ void xsd_domains_fini(struct xsd_domains *domains);
 /* -EEXIST; -EINVAL a reserved number, no incarnation; -ENOMEM. */
 int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
 		   uint64_t incarnation, struct xsd_domain **ret) PV_MUST_CHECK;
-/* The domain must have no node, connection, watch left. */
+/* The domain must have no node, connection, watch left. Nobody has it as his
+ * target any more. */
 void xsd_domain_del(struct xsd_domains *domains, struct xsd_domain *domain);
+/* target NULL: none. */
+void xsd_domain_set_target(struct xsd_domain *domain,
+			   struct xsd_domain *target);
 struct xsd_domain *xsd_domain_find(const struct xsd_domains *domains,
 				   uint32_t domid);
 

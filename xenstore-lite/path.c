@@ -12,14 +12,26 @@ const char *const xsd_special_names[XSD_NR_SPECIALS] = {
 	[XSD_RELEASE_DOMAIN] = "@releaseDomain",
 };
 
-int xsd_special_parse(const char *text, enum xsd_special *ret)
+int xsd_special_parse(const char *text, enum xsd_special *ret,
+		      uint32_t *ret_domid)
 {
-	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++)
-		if (strcmp(text, xsd_special_names[i]) == 0) {
-			*ret = (enum xsd_special)i;
-			return 0;
-		}
-	return -EINVAL;
+	uint32_t domid = XSD_ALL_DOMAINS;
+
+	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++) {
+		size_t len = strlen(xsd_special_names[i]);
+
+		if (strncmp(text, xsd_special_names[i], len) != 0)
+			continue;
+		if (text[len] != '\0' &&
+		    (text[len] != '/' ||
+		     num_parse_u32(text + len + 1, DOMID_FIRST_RESERVED - 1,
+				   &domid)))
+			return -ENOENT;
+		*ret = (enum xsd_special)i;
+		*ret_domid = domid;
+		return 0;
+	}
+	return -ENOENT;
 }
 
 static bool is_path_byte(char c)
@@ -29,9 +41,9 @@ static bool is_path_byte(char c)
 	       c == '@';
 }
 
-static bool is_absolute_path(const char *text, size_t len)
+static bool is_canonical(const char *text, size_t len)
 {
-	if (text[0] != '/' || (len > 1 && text[len - 1] == '/'))
+	if (len > 1 && text[len - 1] == '/')
 		return false;
 	for (size_t i = 0; i < len; i++)
 		if (!is_path_byte(text[i]) ||
@@ -60,7 +72,7 @@ int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 	int len;
 
 	ret->rel_off = 0;
-	/* Only watches and rights know special names, never nodes. */
+	/* Only watches and rights know special names; nodes have none. */
 	if (text[0] == '@')
 		return -EINVAL;
 	if (text[0] == '/') {
@@ -69,7 +81,7 @@ int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 		memcpy(ret->text, text, given + 1);
 		len = (int)given;
 	} else {
-		if (given > XENSTORE_REL_PATH_MAX)
+		if (given > XENSTORE_REL_PATH_MAX || given > path_bytes)
 			return -EINVAL;
 		len = str_printf(ret->text, sizeof(ret->text),
 				 "/local/domain/%u/%s", domid, text);
@@ -77,9 +89,24 @@ int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 			return -EINVAL;
 		ret->rel_off = (uint16_t)((size_t)len - given);
 	}
-	if (!is_absolute_path(ret->text, (size_t)len))
+	if (!is_canonical(ret->text, (size_t)len))
 		return -EINVAL;
 	ret->len = (uint16_t)len;
+	return 0;
+}
+
+int xpath_parse_any(const char *text, domid_t domid, uint32_t path_bytes,
+		    struct xpath *ret)
+{
+	size_t len = strlen(text);
+
+	if (text[0] != '@')
+		return xpath_parse(text, domid, path_bytes, ret);
+	if (len > XSD_PATH_MAX || len > path_bytes || !is_canonical(text, len))
+		return -EINVAL;
+	memcpy(ret->text, text, len + 1);
+	ret->len = (uint16_t)len;
+	ret->rel_off = 0;
 	return 0;
 }
 

@@ -34,6 +34,13 @@ struct xpath {
 int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 		struct xpath *ret) PV_MUST_CHECK;
 
+/*
+ * The same, but a name that begins with '@' is fine too, and is left as it is:
+ * whatever can be watched and have rights. Only the specials ever fire.
+ */
+int xpath_parse_any(const char *text, domid_t domid, uint32_t path_bytes,
+		    struct xpath *ret) PV_MUST_CHECK;
+
 /* "@introduceDomain", "@releaseDomain": things to watch that are no nodes. */
 enum xsd_special {
 	XSD_INTRODUCE_DOMAIN,
@@ -42,8 +49,15 @@ enum xsd_special {
 };
 
 extern const char *const xsd_special_names[XSD_NR_SPECIALS];
-/* -EINVAL when text names none. */
-int xsd_special_parse(const char *text, enum xsd_special *ret) PV_MUST_CHECK;
+#define XSD_SPECIAL_MAX 32	   /* "@introduceDomain/N" with its NUL */
+#define XSD_ALL_DOMAINS UINT32_MAX /* not one in particular */
+
+/*
+ * "@releaseDomain": of all domains; "@releaseDomain/N": of this one.
+ * -ENOENT when text names no special.
+ */
+int xsd_special_parse(const char *text, enum xsd_special *ret,
+		      uint32_t *ret_domid) PV_MUST_CHECK;
 
 /* Length of the parent's path; the root's is 0 (it has no parent). */
 size_t path_parent_len(const char *path, size_t len);

@@ -55,12 +55,18 @@ static bool is_of(const struct perm *e, const struct xsd_domain *domain)
 	       e->incarnation == domain->incarnation;
 }
 
+/* An entry for the domain itself, or for the one that it is a stand-in of. */
+static bool applies(const struct perm *e, const struct xsd_domain *domain)
+{
+	return is_of(e, domain) || (domain->target && is_of(e, domain->target));
+}
+
 unsigned perms_of(const struct perms *p, const struct xsd_domain *domain)
 {
-	if (domain->privileged || is_of(&p->entries[0], domain))
+	if (domain->privileged || applies(&p->entries[0], domain))
 		return PERM_ALL;
 	for (uint32_t i = 1; i < p->nr; i++)
-		if (is_of(&p->entries[i], domain))
+		if (applies(&p->entries[i], domain))
 			return p->entries[i].rights;
 	return p->entries[0].rights;
 }
@@ -118,7 +124,7 @@ int perms_parse(const struct xsd_domains *domains, const char *const *texts,
 	for (unsigned i = 0; i < nr && !err; i++)
 		err = parse_entry(domains, texts[i], &p->entries[i]);
 	if (!err && p->entries[0].incarnation == 0)
-		err = -EINVAL;
+		err = -ENOENT;
 	if (err) {
 		perms_put(p);
 		return err;

@@ -3,7 +3,9 @@
  * perms.h - who may do what with a node.
  *
  * The first entry names the owner, who may do all, and what everybody else may
- * do who has no entry of his own. Domain 0 may do all, always.
+ * do who has no entry of his own. Domain 0 may do all, always. A domain with a
+ * target (XS_SET_TARGET: the device model of a guest) has the target's rights
+ * besides its own; of its target's target it gets none.
  *
  * An entry names not a number but one life of a domain (its incarnation): when
  * the domain dies the entry is void, and a later domain with the same number
@@ -54,7 +56,7 @@ struct perms *perms_inherit(struct perms *parent,
 			    const struct xsd_domain *creator);
 
 /*
- * From the wire: nr strings like "r5". -EINVAL malformed, or an owner that
+ * From the wire: nr strings like "r5". -EINVAL malformed; -ENOENT an owner that
  * does not exist; -ENOSPC above max entries; -ENOMEM.
  */
 int perms_parse(const struct xsd_domains *domains, const char *const *texts,

@@ -8,7 +8,9 @@
  * that), so what was acknowledged is never lost.
  *
  * Nodes are recorded by the commit of a transaction. These calls are for what
- * is no node. Thread: the store's. Logs: never.
+ * is no node: the caller has put the new value in its place, tells nobody yet,
+ * and takes it back when the record is refused. Thread: the store's. Logs:
+ * never.
  */
 #ifndef XENSTORE_LITE_PERSIST_H
 #define XENSTORE_LITE_PERSIST_H
@@ -18,7 +20,7 @@
 
 struct xsd;
 
-/* A domain is about to have these attributes (target, quotas, ...). */
+/* The domain is to have these attributes: those marked "journal". */
 static inline int PV_MUST_CHECK persist_domain(struct xsd *xsd,
 					       const struct xsd_domain *domain)
 {
@@ -27,7 +29,8 @@ static inline int PV_MUST_CHECK persist_domain(struct xsd *xsd,
 	return 0;
 }
 
-/* The rights of the special names are about to be xsd's. */
+/* The rights of the special names and the quotas of domains to come are to be
+ * as they are now. */
 static inline int PV_MUST_CHECK persist_specials(struct xsd *xsd)
 {
 	(void)xsd;

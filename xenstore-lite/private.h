@@ -4,16 +4,33 @@
 #define XENSTORE_LITE_PRIVATE_H
 
 #include "abi/xs_wire.h"
+#include "util/clock.h"
 #include "xenstore-lite/access.h"
 #include "xenstore-lite/conn.h"
+#include "xenstore-lite/stats.h"
 #include "xenstore-lite/watch.h"
+
+/* The request log of control_log.c. */
+struct xsd_log {
+	bool on; /* in the image */
+	uint64_t second_ns;
+	uint32_t nr_lines; /* asked for in that second */
+};
 
 struct xsd {
 	struct store store;
 	struct watches watches;
 	struct perms *special_perms[XSD_NR_SPECIALS];
 	const struct xsd_ops *ops;
+	uint64_t last_conn_id; /* in the image */
+	struct xsd_log log;
+	struct xsd_stats stats; /* in the image, but turned_ns */
 };
+
+static inline uint64_t xsd_now_ns(const struct xsd *xsd)
+{
+	return xsd->ops->now_ns ? xsd->ops->now_ns() : clock_now_ns();
+}
 
 /* Bytes in transit: data[start, start + len). */
 struct bytes {
@@ -25,6 +42,7 @@ struct xsd_conn {
 	struct list of_domain;
 	struct xsd *xsd;
 	struct xsd_domain *domain;
+	uint64_t id; /* never used twice; in the image */
 	struct watcher watcher;
 	struct list txns;
 	uint32_t last_txn_id;
@@ -36,15 +54,19 @@ struct xsd_conn {
 struct request {
 	struct xsd_sockmsg hdr;
 	const char *payload; /* hdr.len bytes, at most XENSTORE_PAYLOAD_MAX */
+	struct txn *txn;     /* the one of hdr.tx_id, or NULL */
 };
 
-/* Carry out one request; room for its answer is there. */
-void request_run(struct xsd_conn *conn, const struct request *rq);
+/*
+ * Carry out one request, whose hdr and payload are set; room for its answer is
+ * there.
+ */
+void request_run(struct xsd_conn *conn, struct request *rq);
 
 /* Room for one whole message is there. len <= XENSTORE_PAYLOAD_MAX. */
 void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
 	      uint32_t tx_id, const void *data, size_t len);
-void conn_end_txn(struct xsd_conn *conn, struct txn *txn);
+void conn_end_txn(struct xsd_conn *conn, struct txn *txn, enum stats_end end);
 
 /* txn_change_fn: tell the watches. arg is the struct xsd. */
 void xsd_changed(void *arg, const struct change *change);

@@ -9,24 +9,31 @@
 #include <string.h>
 
 #include "util/num.h"
+#include "xenstore-lite/control.h"
 
 /* ---- payloads --------------------------------------------------------- */
 
 int request_strings(const struct request *rq, const char **ret, int min,
 		    int max)
 {
-	const char *at = rq->payload, *end = at + rq->hdr.len;
+	const char *at = rq->payload, *end = at + rq->hdr.len, *nul;
 	int nr = 0;
 
-	if (rq->hdr.len && end[-1] != '\0')
-		return -EINVAL;
-	while (at < end) {
+	while (at < end && (nul = memchr(at, '\0', (size_t)(end - at)))) {
 		if (nr == max)
 			return -EINVAL;
 		ret[nr++] = at;
-		at += strlen(at) + 1;
+		at = nul + 1;
 	}
 	return nr < min ? -EINVAL : nr;
+}
+
+int request_only_string(const struct request *rq, const char **ret)
+{
+	if (request_strings(rq, ret, 1, 1) < 0 ||
+	    rq->payload[rq->hdr.len - 1] != '\0')
+		return -EINVAL;
+	return 0;
 }
 
 void request_answer(struct xsd_conn *conn, const struct request *rq,
@@ -57,19 +64,44 @@ int request_only_path(const struct xsd_conn *conn, const struct request *rq,
 		      struct xpath *ret)
 {
 	const char *text;
-	int nr = request_strings(rq, &text, 1, 1);
+	int err = request_only_string(rq, &text);
 
-	return nr < 0 ? nr : request_path(conn, text, ret);
+	return err ? err : request_path(conn, text, ret);
+}
+
+int request_domid(const char *text, uint32_t *ret)
+{
+	return num_parse_u32(text, UINT16_MAX, ret) ? -EINVAL : 0;
+}
+
+struct xsd_domain *request_find_domain(const struct xsd_conn *conn,
+				       const char *text, int *err)
+{
+	struct xsd_domain *domain;
+	uint32_t domid;
+
+	*err = request_domid(text, &domid);
+	if (*err)
+		return NULL;
+	domain = xsd_domain_find(&conn->xsd->store.domains, domid);
+	if (!domain)
+		*err = -ENOENT;
+	return domain;
 }
 
 int request_only_domid(const struct request *rq, uint32_t *ret)
 {
 	const char *text;
-	int nr = request_strings(rq, &text, 1, 1);
+	int err = request_only_string(rq, &text);
 
-	return nr < 0 || num_parse_u32(text, DOMID_FIRST_RESERVED - 1, ret)
-		       ? -EINVAL
-		       : 0;
+	return err ? err : request_domid(text, ret);
+}
+
+int request_any_path(const struct xsd_conn *conn, const char *text,
+		     struct xpath *ret)
+{
+	return xpath_parse_any(text, conn->domain->domid,
+			       conn->domain->limits->path_bytes, ret);
 }
 
 struct txn *request_txn(const struct xsd_conn *conn, uint32_t id)
@@ -83,55 +115,77 @@ struct txn *request_txn(const struct xsd_conn *conn, uint32_t id)
 	return NULL;
 }
 
-int request_view(struct xsd_conn *conn, const struct request *rq,
-		 struct access *ret)
+void request_view(struct xsd_conn *conn, const struct request *rq,
+		  struct access *ret)
 {
 	ret->store = &conn->xsd->store;
 	ret->domain = conn->domain;
-	ret->txn = NULL;
-	if (rq->hdr.tx_id == 0)
-		return 0;
-	ret->txn = request_txn(conn, rq->hdr.tx_id);
-	return ret->txn ? 0 : -ENOENT;
+	ret->txn = rq->txn;
 }
 
 /* ---- dispatch --------------------------------------------------------- */
 
+/* Only domain 0 may. */
+#define PRIVILEGED 0x1u
+/* The request's transaction does not matter. */
+#define NO_TXN 0x2u
+
 static const struct {
 	request_handler *fn;
-	bool privileged; /* only domain 0 may */
+	unsigned flags;
 } handlers[XS_TYPE_COUNT] = {
-	[XS_CONTROL] = { do_control, true },
-	[XS_DIRECTORY] = { do_directory, false },
-	[XS_READ] = { do_read, false },
-	[XS_GET_PERMS] = { do_get_perms, false },
-	[XS_WATCH] = { do_watch, false },
-	[XS_UNWATCH] = { do_unwatch, false },
-	[XS_TRANSACTION_START] = { do_transaction_start, false },
-	[XS_TRANSACTION_END] = { do_transaction_end, false },
-	[XS_INTRODUCE] = { do_introduce, true },
-	[XS_RELEASE] = { do_release, true },
-	[XS_GET_DOMAIN_PATH] = { do_get_domain_path, false },
-	[XS_WRITE] = { do_write, false },
-	[XS_MKDIR] = { do_mkdir, false },
-	[XS_RM] = { do_rm, false },
-	[XS_SET_PERMS] = { do_set_perms, false },
-	[XS_IS_DOMAIN_INTRODUCED] = { do_is_domain_introduced, false },
-	[XS_RESET_WATCHES] = { do_reset_watches, false },
-	[XS_DIRECTORY_PART] = { do_directory_part, false },
+	[XS_CONTROL] = { do_control, PRIVILEGED },
+	[XS_DIRECTORY] = { do_directory, 0 },
+	[XS_READ] = { do_read, 0 },
+	[XS_GET_PERMS] = { do_get_perms, 0 },
+	[XS_WATCH] = { do_watch, NO_TXN },
+	[XS_UNWATCH] = { do_unwatch, NO_TXN },
+	[XS_TRANSACTION_START] = { do_transaction_start, 0 },
+	[XS_TRANSACTION_END] = { do_transaction_end, 0 },
+	[XS_INTRODUCE] = { do_introduce, PRIVILEGED },
+	[XS_RELEASE] = { do_release, PRIVILEGED },
+	[XS_GET_DOMAIN_PATH] = { do_get_domain_path, 0 },
+	[XS_WRITE] = { do_write, 0 },
+	[XS_MKDIR] = { do_mkdir, 0 },
+	[XS_RM] = { do_rm, 0 },
+	[XS_SET_PERMS] = { do_set_perms, 0 },
+	[XS_IS_DOMAIN_INTRODUCED] = { do_is_domain_introduced, 0 },
+	[XS_SET_TARGET] = { do_set_target, PRIVILEGED },
+	[XS_RESET_WATCHES] = { do_reset_watches, 0 },
+	[XS_DIRECTORY_PART] = { do_directory_part, 0 },
+	[XS_GET_FEATURE] = { do_get_feature, 0 },
+	[XS_SET_FEATURE] = { do_set_feature, PRIVILEGED },
+	[XS_GET_QUOTA] = { do_get_quota, PRIVILEGED },
+	[XS_SET_QUOTA] = { do_set_quota, PRIVILEGED },
 };
 
-void request_run(struct xsd_conn *conn, const struct request *rq)
+/* The order of the checks is Xen's, so that the errors are too. */
+static int dispatch(struct xsd_conn *conn, struct request *rq)
 {
-	const char *error;
-	int err = -ENOSYS;
+	uint32_t type = rq->hdr.type;
 
-	if (rq->hdr.type < XS_TYPE_COUNT && handlers[rq->hdr.type].fn) {
-		err = -EACCES;
-		if (!handlers[rq->hdr.type].privileged ||
-		    conn->domain->privileged)
-			err = handlers[rq->hdr.type].fn(conn, rq);
+	if (type >= XS_TYPE_COUNT || !handlers[type].fn)
+		return -ENOSYS;
+	if ((handlers[type].flags & PRIVILEGED) && !conn->domain->privileged)
+		return -EACCES;
+	rq->txn = NULL;
+	if (rq->hdr.tx_id && !(handlers[type].flags & NO_TXN)) {
+		rq->txn = request_txn(conn, rq->hdr.tx_id);
+		if (!rq->txn)
+			return -ENOENT;
 	}
+	return handlers[type].fn(conn, rq);
+}
+
+void request_run(struct xsd_conn *conn, struct request *rq)
+{
+	int err = dispatch(conn, rq);
+	const char *error;
+	uint64_t took_ns;
+
+	took_ns = stats_request(conn->xsd, rq->hdr.type, err);
+	if (conn->xsd->log.on)
+		control_log_request(conn, rq, err, took_ns);
 	if (!err)
 		return;
 	error = xsd_error_name(-err);

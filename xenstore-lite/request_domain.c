@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "util/num.h"
+#include "xenstore-lite/persist.h"
 
 int do_get_domain_path(struct xsd_conn *conn, const struct request *rq)
 {
@@ -22,23 +23,55 @@ int do_get_domain_path(struct xsd_conn *conn, const struct request *rq)
 
 /*
  * One may ask about oneself; about others whoever may hear of domains that are
- * released, for he could learn it that way too.
+ * released, or of the release of this one, for he could learn it that way too.
+ * That is more than Xen's xenstored allows, which answers domain 0 alone: a
+ * backend's domain must learn whether its frontend's still lives.
  */
 int do_is_domain_introduced(struct xsd_conn *conn, const struct request *rq)
 {
-	const struct perms *perms =
-		conn->xsd->special_perms[XSD_RELEASE_DOMAIN];
+	const struct perms *all = conn->xsd->special_perms[XSD_RELEASE_DOMAIN];
+	const struct xsd_domain *domain;
+	const struct perms *one;
 	uint32_t domid;
 	int err = request_only_domid(rq, &domid);
 
 	if (err)
 		return err;
-	if (domid != conn->domain->domid &&
-	    !(perms_of(perms, conn->domain) & PERM_READ))
+	if (domid == DOMID_SELF)
+		domid = conn->domain->domid;
+	domain = xsd_domain_find(&conn->xsd->store.domains, domid);
+	one = domain ? domain->release_perms : NULL;
+	if (domain != conn->domain &&
+	    !(perms_of(all, conn->domain) & PERM_READ) &&
+	    !(one && (perms_of(one, conn->domain) & PERM_READ)))
 		return -EACCES;
-	request_answer_string(conn, rq,
-			      xsd_domain_exists(conn->xsd, domid) ? "T" : "F");
+	request_answer_string(conn, rq, domain ? "T" : "F");
 	return 0;
+}
+
+/* From now on the first may do what the second may. */
+int do_set_target(struct xsd_conn *conn, const struct request *rq)
+{
+	struct xsd_domain *domain, *target, *before;
+	const char *args[3];
+	int err;
+
+	if (request_strings(rq, args, 2, (int)ARRAY_SIZE(args)) < 0)
+		return -EINVAL;
+	domain = request_find_domain(conn, args[0], &err);
+	if (!domain)
+		return err;
+	target = request_find_domain(conn, args[1], &err);
+	if (!target)
+		return err;
+	before = domain->target;
+	xsd_domain_set_target(domain, target);
+	err = persist_domain(conn->xsd, domain);
+	if (err)
+		xsd_domain_set_target(domain, before);
+	else
+		request_answer_ok(conn, rq);
+	return err;
 }
 
 /* The broker introduces domains; to say it again does nothing. */

@@ -15,10 +15,9 @@ int do_read(struct xsd_conn *conn, const struct request *rq)
 	const struct blob *value;
 	struct access ax;
 	struct xpath path;
-	int err = request_view(conn, rq, &ax);
+	int err = request_only_path(conn, rq, &path);
 
-	if (!err)
-		err = request_only_path(conn, rq, &path);
+	request_view(conn, rq, &ax);
 	if (!err)
 		err = access_read(&ax, &path, &value);
 	if (!err)
@@ -34,10 +33,9 @@ int do_directory(struct xsd_conn *conn, const struct request *rq)
 	uint64_t generation;
 	size_t bytes;
 	char *names;
-	int err = request_view(conn, rq, &ax);
+	int err = request_only_path(conn, rq, &path);
 
-	if (!err)
-		err = request_only_path(conn, rq, &path);
+	request_view(conn, rq, &ax);
 	if (!err)
 		err = access_list(&ax, &path, &names, &bytes, &generation);
 	if (err)
@@ -86,12 +84,11 @@ int do_directory_part(struct xsd_conn *conn, const struct request *rq)
 	size_t bytes;
 	uint32_t offset;
 	char *names;
-	int err = request_view(conn, rq, &ax);
+	int err = request_strings(rq, args, 2, 2) < 0
+			  ? -EINVAL
+			  : request_path(conn, args[0], &path);
 
-	if (!err && request_strings(rq, args, 2, 2) != 2)
-		err = -EINVAL;
-	if (!err)
-		err = request_path(conn, args[0], &path);
+	request_view(conn, rq, &ax);
 	if (!err && num_parse_u32(args[1], UINT32_MAX, &offset))
 		err = -EINVAL;
 	if (!err)
@@ -114,16 +111,14 @@ struct update {
 	struct txn own;
 };
 
-static int update_open(struct xsd_conn *conn, const struct request *rq,
-		       struct update *ret)
+static void update_open(struct xsd_conn *conn, const struct request *rq,
+			struct update *ret)
 {
-	int err = request_view(conn, rq, &ret->ax);
-
-	if (!err && !ret->ax.txn) {
-		txn_init(&ret->own, ret->ax.store, conn->domain, XSD_UNLIMITED);
-		ret->ax.txn = &ret->own;
-	}
-	return err;
+	request_view(conn, rq, &ret->ax);
+	if (ret->ax.txn)
+		return;
+	txn_init(&ret->own, ret->ax.store, conn->domain, XSD_UNLIMITED);
+	ret->ax.txn = &ret->own;
 }
 
 static int update_close(struct xsd_conn *conn, const struct request *rq,
@@ -149,10 +144,9 @@ int do_write(struct xsd_conn *conn, const struct request *rq)
 	if (!nul)
 		return -EINVAL;
 	err = request_path(conn, rq->payload, &path);
-	if (!err)
-		err = update_open(conn, rq, &update);
 	if (err)
 		return err;
+	update_open(conn, rq, &update);
 	nul++;
 	err = access_write(&update.ax, &path, nul,
 			   rq->hdr.len - (uint32_t)(nul - rq->payload));
@@ -166,10 +160,9 @@ static int change_path(struct xsd_conn *conn, const struct request *rq,
 	struct xpath path;
 	int err = request_only_path(conn, rq, &path);
 
-	if (!err)
-		err = update_open(conn, rq, &update);
 	if (err)
 		return err;
+	update_open(conn, rq, &update);
 	return update_close(conn, rq, &update, fn(&update.ax, &path));
 }
 
@@ -185,8 +178,8 @@ int do_rm(struct xsd_conn *conn, const struct request *rq)
 
 /* ---- rights ----------------------------------------------------------- */
 
-static int answer_perms(struct xsd_conn *conn, const struct request *rq,
-			const struct perms *perms)
+int request_answer_perms(struct xsd_conn *conn, const struct request *rq,
+			 const struct perms *perms)
 {
 	char buf[XENSTORE_PAYLOAD_MAX];
 	int len = perms_format(perms, &conn->xsd->store.domains, buf,
@@ -201,40 +194,20 @@ static int answer_perms(struct xsd_conn *conn, const struct request *rq,
 int do_get_perms(struct xsd_conn *conn, const struct request *rq)
 {
 	const struct perms *perms;
-	enum xsd_special special;
 	const char *text;
 	struct access ax;
 	struct xpath path;
-	int err = request_view(conn, rq, &ax);
+	int err = request_only_string(rq, &text);
 
+	if (!err)
+		err = request_any_path(conn, text, &path);
 	if (err)
 		return err;
-	if (request_strings(rq, &text, 1, 1) != 1)
-		return -EINVAL;
-	if (xsd_special_parse(text, &special) == 0) {
-		perms = conn->xsd->special_perms[special];
-		if (!(perms_of(perms, conn->domain) & PERM_READ))
-			return -EACCES;
-		return answer_perms(conn, rq, perms);
-	}
-	err = request_path(conn, text, &path);
-	if (!err)
-		err = access_get_perms(&ax, &path, &perms);
-	return err ? err : answer_perms(conn, rq, perms);
-}
-
-/* Who may hear of domains that come and go is for domain 0 to say. */
-static int set_special_perms(struct xsd_conn *conn, const struct request *rq,
-			     enum xsd_special special, struct perms *perms)
-{
-	if (!conn->domain->privileged)
-		return -EACCES;
-	if (perms->entries[0].domid != 0)
-		return -EINVAL;
-	perms_put(conn->xsd->special_perms[special]);
-	conn->xsd->special_perms[special] = perms_get(perms);
-	request_answer_ok(conn, rq);
-	return 0;
+	if (text[0] == '@')
+		return special_get_perms(conn, rq, text);
+	request_view(conn, rq, &ax);
+	err = access_get_perms(&ax, &path, &perms);
+	return err ? err : request_answer_perms(conn, rq, perms);
 }
 
 static int set_node_perms(struct xsd_conn *conn, const struct request *rq,
@@ -244,10 +217,9 @@ static int set_node_perms(struct xsd_conn *conn, const struct request *rq,
 	struct xpath path;
 	int err = request_path(conn, text, &path);
 
-	if (!err)
-		err = update_open(conn, rq, &update);
 	if (err)
 		return err;
+	update_open(conn, rq, &update);
 	err = access_set_perms(&update.ax, &path, perms);
 	return update_close(conn, rq, &update, err);
 }
@@ -256,7 +228,6 @@ int do_set_perms(struct xsd_conn *conn, const struct request *rq)
 {
 	/* "/", NUL, and entries of at least "n0" and a NUL each. */
 	const char *args[XENSTORE_PAYLOAD_MAX / 3];
-	enum xsd_special special;
 	struct perms *perms;
 	int nr = request_strings(rq, args, 2, (int)ARRAY_SIZE(args));
 	int err;
@@ -267,8 +238,8 @@ int do_set_perms(struct xsd_conn *conn, const struct request *rq)
 			  conn->domain->limits->perms, &perms);
 	if (err)
 		return err;
-	if (xsd_special_parse(args[0], &special) == 0)
-		err = set_special_perms(conn, rq, special, perms);
+	if (args[0][0] == '@')
+		err = special_set_perms(conn, rq, args[0], perms);
 	else
 		err = set_node_perms(conn, rq, args[0], perms);
 	perms_put(perms);

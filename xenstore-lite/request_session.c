@@ -13,34 +13,26 @@
 
 /* ---- watches ---------------------------------------------------------- */
 
-/* The path of a watch: a node's or a special name. */
-static int watch_path(const struct xsd_conn *conn, const char *text,
-		      struct xpath *ret)
-{
-	enum xsd_special special;
-
-	if (text[0] != '@')
-		return request_path(conn, text, ret);
-	if (xsd_special_parse(text, &special))
-		return -EINVAL;
-	ret->len = (uint16_t)strlen(text);
-	ret->rel_off = 0;
-	memcpy(ret->text, text, ret->len + 1u);
-	return 0;
-}
-
+/*
+ * Path, token and, where the feature is on, how many levels below the path
+ * count too.
+ */
 int do_watch(struct xsd_conn *conn, const struct request *rq)
 {
-	const char *args[2];
+	bool has_depth =
+		conn->domain->features & XENSTORE_SERVER_FEATURE_WATCHDEPTH;
+	uint32_t depth = WATCH_ALL_LEVELS;
+	const char *args[3];
 	struct xpath path;
+	int nr = request_strings(rq, args, 2, has_depth ? 3 : 2);
 	int err;
 
-	if (request_strings(rq, args, 2, 2) != 2)
+	if (nr < 0 || (nr == 3 && num_parse_u32(args[2], INT32_MAX, &depth)))
 		return -EINVAL;
-	err = watch_path(conn, args[0], &path);
+	err = request_any_path(conn, args[0], &path);
 	if (!err)
-		err = watch_add(&conn->xsd->watches, &conn->watcher, path.text,
-				path.len, path.rel_off, args[1]);
+		err = watch_add(&conn->xsd->watches, &conn->watcher, &path,
+				depth, args[1]);
 	if (!err)
 		request_answer_ok(conn, rq);
 	return err;
@@ -52,22 +44,24 @@ int do_unwatch(struct xsd_conn *conn, const struct request *rq)
 	struct xpath path;
 	int err;
 
-	if (request_strings(rq, args, 2, 2) != 2)
+	if (request_strings(rq, args, 2, 2) < 0)
 		return -EINVAL;
-	err = watch_path(conn, args[0], &path);
+	err = request_any_path(conn, args[0], &path);
 	if (!err)
-		err = watch_del(&conn->xsd->watches, &conn->watcher, path.text,
-				path.len, args[1]);
+		err = watch_del(&conn->xsd->watches, &conn->watcher, &path,
+				args[1]);
 	if (!err)
 		request_answer_ok(conn, rq);
 	return err;
 }
 
+/* Transactions too, the one that the request may name included (XSA-484). */
 int do_reset_watches(struct xsd_conn *conn, const struct request *rq)
 {
 	watch_del_all(&conn->xsd->watches, &conn->watcher);
 	list_for_each_safe(l, tmp, &conn->txns)
-		conn_end_txn(conn, container_of(l, struct txn, of_conn));
+		conn_end_txn(conn, container_of(l, struct txn, of_conn),
+			     STATS_ABORTED);
 	request_answer_ok(conn, rq);
 	return 0;
 }
@@ -80,7 +74,7 @@ int do_transaction_start(struct xsd_conn *conn, const struct request *rq)
 	struct txn *txn;
 	char text[12];
 
-	if (rq->hdr.tx_id != 0)
+	if (rq->txn)
 		return -EBUSY;
 	if (domain->nr_transactions >= domain->limits->transactions)
 		return -ENOSPC;
@@ -91,6 +85,7 @@ int do_transaction_start(struct xsd_conn *conn, const struct request *rq)
 	do
 		txn->id = ++conn->last_txn_id;
 	while (txn->id == 0 || request_txn(conn, txn->id));
+	txn->start_ns = conn->xsd->stats.turned_ns;
 	list_add_tail(&conn->txns, &txn->of_conn);
 	domain->nr_transactions++;
 	if (str_printf(text, sizeof(text), "%u", txn->id) < 0)
@@ -101,12 +96,12 @@ int do_transaction_start(struct xsd_conn *conn, const struct request *rq)
 
 int do_transaction_end(struct xsd_conn *conn, const struct request *rq)
 {
-	struct txn *txn = request_txn(conn, rq->hdr.tx_id);
+	struct txn *txn = rq->txn;
 	const char *arg;
 	bool commit;
 	int err = 0;
 
-	if (request_strings(rq, &arg, 1, 1) != 1)
+	if (request_only_string(rq, &arg))
 		return -EINVAL;
 	commit = strcmp(arg, "T") == 0;
 	if (!commit && strcmp(arg, "F") != 0)
@@ -115,7 +110,7 @@ int do_transaction_end(struct xsd_conn *conn, const struct request *rq)
 		return -ENOENT;
 	if (commit)
 		err = txn_commit(txn, xsd_changed, conn->xsd);
-	conn_end_txn(conn, txn);
+	conn_end_txn(conn, txn, commit ? stats_end_of(err) : STATS_ABORTED);
 	if (!err)
 		request_answer_ok(conn, rq);
 	return err;

@@ -77,6 +77,11 @@ static void client_dropped(void *arg)
 	client_close(arg);
 }
 
+static void say(const char *line)
+{
+	log_info("store: %s", line);
+}
+
 static void set_events(struct client *client, bool unsent)
 {
 	uint32_t events = unsent ? EPOLLOUT : 0;
@@ -345,6 +350,7 @@ int server_open(struct loop *loop, struct server **ret)
 	static const struct xsd_ops ops = {
 		.output = client_has_output,
 		.dropped = client_dropped,
+		.log = say,
 	};
 	struct server *server = calloc(1, sizeof(*server));
 	uint64_t secret;

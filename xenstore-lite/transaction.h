@@ -51,6 +51,7 @@ struct txn {
 	struct list of_conn;
 	struct store *store;
 	struct xsd_domain *domain;
+	uint64_t start_ns; /* by the store's clock; in the image */
 	uint32_t id, nr_nodes, max_nodes;
 	uint32_t nr_changes;
 	int64_t nr_own; /* nodes of domain: more (or fewer) than committed */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/num.h"
+
 /* A path that at least one watch is set on. */
 struct point {
 	struct hnode by_path;
@@ -21,6 +23,7 @@ struct watch {
 	struct point *point;
 	size_t rel_off;
 	size_t token_bytes; /* with its NUL */
+	uint32_t depth;
 	char token[];
 };
 
@@ -37,6 +40,7 @@ void watches_init(struct watches *ws, const struct path_seed *seed)
 	ws->seed = seed;
 	htable_init(&ws->points);
 	htable_init(&ws->events);
+	ws->nr_queued = ws->nr_merged = ws->nr_replaced = 0;
 }
 
 void watches_fini(struct watches *ws)
@@ -51,6 +55,7 @@ void watcher_init(struct watcher *watcher, struct xsd_domain *domain,
 	watcher->domain = domain;
 	list_init(&watcher->watches);
 	list_init(&watcher->events);
+	watcher->nr_events = 0;
 	watcher->wake = wake;
 	watcher->broken = false;
 }
@@ -72,6 +77,7 @@ static void event_drop(struct watches *ws, struct event *event)
 	htable_del(&ws->events, &event->by_content);
 	list_del(&event->of_watcher);
 	list_del(&event->of_watch);
+	event->watch->watcher->nr_events--;
 	event->watch->watcher->domain->event_bytes -= event_bytes(event);
 	free(event);
 }
@@ -114,6 +120,8 @@ static void enqueue(struct watches *ws, struct watch *watch, const char *path,
 	htable_add(&ws->events, &event->by_content, hash);
 	list_add_tail(&watcher->events, &event->of_watcher);
 	list_add_tail(&watch->events, &event->of_watch);
+	watcher->nr_events++;
+	ws->nr_queued++;
 	watcher->domain->event_bytes += event_bytes(event);
 	watcher->wake(watcher);
 }
@@ -124,10 +132,14 @@ static void enqueue_whole(struct watches *ws, struct watch *watch)
 	const struct point *point = watch->point;
 	uint64_t hash = event_hash(watch, point->by_path.hash);
 
-	if (is_pending(ws, watch, point->path, point->len, hash))
+	if (is_pending(ws, watch, point->path, point->len, hash)) {
+		ws->nr_merged++;
 		return;
-	list_for_each_safe(l, tmp, &watch->events)
+	}
+	list_for_each_safe(l, tmp, &watch->events) {
 		event_drop(ws, container_of(l, struct event, of_watch));
+		ws->nr_replaced++;
+	}
 	enqueue(ws, watch, point->path, point->len, hash);
 }
 
@@ -137,8 +149,10 @@ static void notify(struct watches *ws, struct watch *watch, const char *path,
 	const struct xsd_domain *domain = watch->watcher->domain;
 	uint64_t hash = event_hash(watch, path_hash);
 
-	if (is_pending(ws, watch, path, len, hash))
+	if (is_pending(ws, watch, path, len, hash)) {
+		ws->nr_merged++;
 		return;
+	}
 	/* What does not fit a message, or the quota, becomes the whole. */
 	if (len - watch->rel_off + 1 + watch->token_bytes >
 		    XENSTORE_PAYLOAD_MAX ||
@@ -220,11 +234,11 @@ static void drop_point_if_unused(struct watches *ws, struct point *point)
 	free(point);
 }
 
-int watch_add(struct watches *ws, struct watcher *watcher, const char *path,
-	      size_t len, size_t rel_off, const char *token)
+int watch_add(struct watches *ws, struct watcher *watcher,
+	      const struct xpath *path, uint32_t depth, const char *token)
 {
-	uint64_t hash = path_hash(ws->seed, path, len);
-	struct point *point = find_point(ws, path, len, hash);
+	uint64_t hash = path_hash(ws->seed, path->text, path->len);
+	struct point *point = find_point(ws, path->text, path->len, hash);
 	struct xsd_domain *domain = watcher->domain;
 	size_t token_bytes = strlen(token) + 1;
 	struct watch *watch;
@@ -233,13 +247,13 @@ int watch_add(struct watches *ws, struct watcher *watcher, const char *path,
 		return -EEXIST;
 	if (domain->nr_watches >= domain->limits->watches)
 		return -E2BIG;
-	if (len - rel_off + 1 + token_bytes > XENSTORE_PAYLOAD_MAX)
+	if (path->len - path->rel_off + 1u + token_bytes > XENSTORE_PAYLOAD_MAX)
 		return -E2BIG;
 	watch = malloc(sizeof(*watch) + token_bytes);
 	if (!watch)
 		return -ENOMEM;
 	if (!point)
-		point = add_point(ws, path, len, hash);
+		point = add_point(ws, path->text, path->len, hash);
 	if (!point) {
 		free(watch);
 		return -ENOMEM;
@@ -247,7 +261,8 @@ int watch_add(struct watches *ws, struct watcher *watcher, const char *path,
 	list_init(&watch->events);
 	watch->watcher = watcher;
 	watch->point = point;
-	watch->rel_off = rel_off;
+	watch->rel_off = path->rel_off;
+	watch->depth = depth;
 	watch->token_bytes = token_bytes;
 	memcpy(watch->token, token, token_bytes);
 	list_add_tail(&point->watches, &watch->of_point);
@@ -268,11 +283,12 @@ static void drop_watch(struct watches *ws, struct watch *watch)
 	free(watch);
 }
 
-int watch_del(struct watches *ws, struct watcher *watcher, const char *path,
-	      size_t len, const char *token)
+int watch_del(struct watches *ws, struct watcher *watcher,
+	      const struct xpath *path, const char *token)
 {
 	struct point *point =
-		find_point(ws, path, len, path_hash(ws->seed, path, len));
+		find_point(ws, path->text, path->len,
+			   path_hash(ws->seed, path->text, path->len));
 	struct watch *watch = point ? find_watch(point, watcher, token) : NULL;
 
 	if (!watch)
@@ -301,15 +317,27 @@ static bool may_know(const struct xsd_domain *domain,
 	return false;
 }
 
+/* Components of a node's path; the root has none. */
+static uint32_t count_levels(const char *path, size_t len)
+{
+	uint32_t nr = 0;
+
+	for (size_t i = 0; len > 1 && i < len; i++)
+		nr += path[i] == '/';
+	return nr;
+}
+
 void watch_fire(struct watches *ws, const struct change *change)
 {
 	uint64_t hash = path_hash(ws->seed, change->path, change->len);
+	uint32_t above = count_levels(change->path, change->len) + 1;
 	struct path_walk w;
 
 	path_walk_init(&w, ws->seed, change->path, change->len);
 	while (path_walk_next(&w)) {
 		const struct point *point;
 
+		above--;
 		if (change->exact && w.len != change->len)
 			continue;
 		point = find_point(ws, change->path, w.len, w.hash);
@@ -319,27 +347,58 @@ void watch_fire(struct watches *ws, const struct change *change)
 			struct watch *watch =
 				container_of(l, struct watch, of_point);
 
-			if (may_know(watch->watcher->domain, change))
+			if (above <= watch->depth &&
+			    may_know(watch->watcher->domain, change))
 				notify(ws, watch, change->path, change->len,
 				       hash);
 		}
 	}
 }
 
-void watch_fire_special(struct watches *ws, enum xsd_special special,
-			const struct perms *perms)
+static bool may_read(const struct perms *perms, const struct watcher *watcher)
 {
-	const char *name = xsd_special_names[special];
-	size_t len = strlen(name);
+	return perms && (perms_of(perms, watcher->domain) & PERM_READ);
+}
+
+/* Who watches name: those with a depth hear told, the others hear name. */
+static void fire_named(struct watches *ws, const char *name, const char *told,
+		       const struct perms *perms, const struct perms *perms_one)
+{
+	size_t len = strlen(name), told_len = strlen(told);
 	uint64_t hash = path_hash(ws->seed, name, len);
+	uint64_t told_hash = path_hash(ws->seed, told, told_len);
 	const struct point *point = find_point(ws, name, len, hash);
 
 	if (!point)
 		return;
 	list_for_each(l, &point->watches) {
 		struct watch *watch = container_of(l, struct watch, of_point);
+		bool whole = watch->depth == WATCH_ALL_LEVELS && told != name;
 
-		if (perms_of(perms, watch->watcher->domain) & PERM_READ)
+		if (whole && may_read(perms, watch->watcher))
 			notify(ws, watch, name, len, hash);
+		else if (!whole && (watch->depth > 0 || told == name) &&
+			 (may_read(perms, watch->watcher) ||
+			  may_read(perms_one, watch->watcher)))
+			notify(ws, watch, told, told_len, told_hash);
 	}
+}
+
+void watch_fire_special(struct watches *ws, enum xsd_special special,
+			uint32_t domid, const struct perms *perms,
+			const struct perms *perms_one)
+{
+	char one[XSD_SPECIAL_MAX];
+
+	if (str_printf(one, sizeof(one), "%s/%u", xsd_special_names[special],
+		       domid) < 0)
+		return;
+	fire_named(ws, xsd_special_names[special], one, perms, perms_one);
+	fire_named(ws, one, one, perms, perms_one);
+}
+
+void watch_fire_perms(struct watches *ws, const char *name,
+		      const struct perms *before, const struct perms *after)
+{
+	fire_named(ws, name, name, before, after);
 }

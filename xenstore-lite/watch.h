@@ -31,12 +31,16 @@ struct watches {
 	const struct path_seed *seed;
 	struct htable points; /* watched paths */
 	struct htable events; /* all that are pending */
+	/* Of all that happened: became events, were pending already, and
+	 * events that one for the whole replaced. In the image. */
+	uint64_t nr_queued, nr_merged, nr_replaced;
 };
 
 /* One connection's side; embed it. wake is called when an event is added. */
 struct watcher {
 	struct xsd_domain *domain;
 	struct list watches, events;
+	uint32_t nr_events;
 	void (*wake)(struct watcher *watcher);
 	bool broken; /* an event was lost for want of memory */
 };
@@ -48,22 +52,37 @@ void watcher_init(struct watcher *watcher, struct xsd_domain *domain,
 		  void (*wake)(struct watcher *watcher));
 void watcher_fini(struct watches *ws, struct watcher *watcher);
 
+/* How many levels below its path a watch reaches. */
+#define WATCH_ALL_LEVELS UINT32_MAX
+
 /*
- * Watch a path (absolute, or a special name with rel_off 0). Its first event
- * is pending afterwards. -EEXIST same path and token; -E2BIG quota; -ENOMEM.
+ * Watch a path (a node's, or one with '@'). depth: levels below it that count
+ * too, or WATCH_ALL_LEVELS. Its first event is pending afterwards.
+ * -EEXIST same path and token; -E2BIG quota; -ENOMEM.
  */
-int watch_add(struct watches *ws, struct watcher *watcher, const char *path,
-	      size_t len, size_t rel_off, const char *token) PV_MUST_CHECK;
+int watch_add(struct watches *ws, struct watcher *watcher,
+	      const struct xpath *path, uint32_t depth,
+	      const char *token) PV_MUST_CHECK;
 /* Its pending events go too. -ENOENT. */
-int watch_del(struct watches *ws, struct watcher *watcher, const char *path,
-	      size_t len, const char *token) PV_MUST_CHECK;
+int watch_del(struct watches *ws, struct watcher *watcher,
+	      const struct xpath *path, const char *token) PV_MUST_CHECK;
 void watch_del_all(struct watches *ws, struct watcher *watcher);
 
 /* A node has changed. */
 void watch_fire(struct watches *ws, const struct change *change);
-/* Something special has happened; perms say who may know. */
+
+/*
+ * A domain came or went. Who watches the bare name hears just that. Who watches
+ * it with a depth of 1 or more, or watches NAME/N, hears NAME/N instead.
+ * perms say who may know of all, perms_one (or NULL) who else may know of it:
+ * of this one domain, so only as NAME/N.
+ */
 void watch_fire_special(struct watches *ws, enum xsd_special special,
-			const struct perms *perms);
+			uint32_t domid, const struct perms *perms,
+			const struct perms *perms_one);
+/* The rights of a special name have changed. */
+void watch_fire_perms(struct watches *ws, const char *name,
+		      const struct perms *before, const struct perms *after);
 
 /*
  * Take the oldest event: path and token, each with its NUL, into buf of

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "platform/platform.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/loop.h"
 #include "util/num.h"
@@ -24,6 +25,10 @@
 #include "xenstore-lite/serve.h"
 
 #define VERSION "0.1"
+
+/* Most that the loop polls before it sleeps: longer than a client that had to
+ * be woken takes to ask again. */
+#define SPIN_NS (100 * NS_PER_US)
 
 static const char usage[] =
 	"usage: xenstored-lite [-v] [--run-dir DIR]\n"
@@ -97,6 +102,7 @@ static int run(void)
 		log_error("event loop: %s", strerror(-err));
 		return err;
 	}
+	loop_set_spin(loop, SPIN_NS);
 	err = loop_signals_add(loop, signals, ARRAY_SIZE(signals), stop, loop);
 	if (err)
 		log_error("signals: %s", strerror(-err));

@@ -22,6 +22,7 @@ int xsd_open(uint64_t secret, const struct xsd_ops *ops, struct xsd **ret)
 	}
 	watches_init(&xsd->watches, &xsd->store.seed);
 	xsd->ops = ops;
+	stats_init(xsd);
 	domain0 = xsd_domain_find(&xsd->store.domains, 0);
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++) {
 		xsd->special_perms[i] = perms_new(domain0, 0);
@@ -189,8 +190,8 @@ int xsd_domain_create(struct xsd *xsd, uint32_t domid, uint64_t life,
 		xsd_domain_del(&xsd->store.domains, domain);
 		return err;
 	}
-	watch_fire_special(&xsd->watches, XSD_INTRODUCE_DOMAIN,
-			   xsd->special_perms[XSD_INTRODUCE_DOMAIN]);
+	watch_fire_special(&xsd->watches, XSD_INTRODUCE_DOMAIN, domid,
+			   xsd->special_perms[XSD_INTRODUCE_DOMAIN], NULL);
 	return 0;
 }
 
@@ -245,6 +246,7 @@ static void remove_path(struct xsd *xsd, const char *prefix, uint32_t domid)
 int xsd_domain_destroy(struct xsd *xsd, uint32_t domid)
 {
 	struct xsd_domain *domain = xsd_domain_find(&xsd->store.domains, domid);
+	struct perms *perms_one;
 
 	if (domid == 0)
 		return -EINVAL;
@@ -257,8 +259,11 @@ int xsd_domain_destroy(struct xsd *xsd, uint32_t domid)
 	while (!list_empty(&domain->nodes))
 		remove_tree(xsd, container_of(domain->nodes.next,
 					      struct store_node, owned));
+	perms_one = domain->release_perms;
+	domain->release_perms = NULL;
 	xsd_domain_del(&xsd->store.domains, domain);
-	watch_fire_special(&xsd->watches, XSD_RELEASE_DOMAIN,
-			   xsd->special_perms[XSD_RELEASE_DOMAIN]);
+	watch_fire_special(&xsd->watches, XSD_RELEASE_DOMAIN, domid,
+			   xsd->special_perms[XSD_RELEASE_DOMAIN], perms_one);
+	perms_put(perms_one);
 	return 0;
 }

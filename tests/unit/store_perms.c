@@ -116,7 +116,7 @@ static void only_domain_0_changes_an_owner(void)
 	UNIT_CHECK(peer_chmod(root, 0, "/local/domain/1/data/x", "n2") == 0);
 	UNIT_CHECK(peer_write(two, 0, "/local/domain/1/data/x", "v") == 0);
 	UNIT_CHECK(peer_chmod(root, 0, "/local/domain/1/data/x", "n9") ==
-		   -EINVAL);
+		   -ENOENT);
 	teardown();
 }
 
@@ -180,7 +180,10 @@ static void special_names_are_domain_0s_to_open(void)
 	UNIT_CHECK(peer_text(one, XS_IS_DOMAIN_INTRODUCED, 0, "9") == 0 &&
 		   peer_replied(one, "F"));
 	UNIT_CHECK(peer_text(two, XS_IS_DOMAIN_INTRODUCED, 0, "1") == -EACCES);
-	UNIT_CHECK(peer_chmod(root, 0, "@nonsense", "n0") == -EINVAL);
+	UNIT_CHECK(peer_chmod(root, 0, "@releaseDomain", "n1") == -EINVAL);
+	UNIT_CHECK(peer_chmod(root, 0, "@nonsense", "n0") == -ENOENT);
+	UNIT_CHECK(peer_text(root, XS_GET_PERMS, 0, "@nonsense") == -ENOENT);
+	UNIT_CHECK(peer_text(one, XS_GET_PERMS, 0, "@nonsense") == -EACCES);
 	teardown();
 }
 

@@ -58,6 +58,11 @@ static void an_aborted_transaction_leaves_no_trace(void)
 	UNIT_CHECK(peer_text(root, XS_READ, 0, "/c") == -ENOENT);
 	UNIT_CHECK(peer_end(root, tx, 0) == -ENOENT);
 	UNIT_CHECK(peer_write(root, tx, "/c", "") == -ENOENT);
+	/* Whatever else is wrong; but a watch is in no transaction. */
+	UNIT_CHECK(peer_write(root, tx, "not//a path", "") == -ENOENT);
+	UNIT_CHECK(peer_chmod(root, tx, "@releaseDomain", "r0") == -ENOENT);
+	UNIT_CHECK(peer_text(root, XS_RESET_WATCHES, tx, "") == -ENOENT);
+	UNIT_CHECK(peer_two(root, XS_WATCH, tx, "/c", "t", 2) == 0);
 	teardown();
 }
 

@@ -126,13 +126,20 @@ static void special_watches_need_the_right(void)
 	peer_watch(guest, "@releaseDomain", "g");
 	UNIT_CHECK(peer_heard(root, "@introduceDomain=i @releaseDomain=r"));
 	UNIT_CHECK(peer_heard(guest, "@releaseDomain=g"));
-	UNIT_CHECK(peer_watch(guest, "@nonsense", "n") == -EINVAL);
+	/* Whatever begins with '@' can be watched; no more ever comes. */
+	UNIT_CHECK(peer_watch(guest, "@nonsense", "n") == 0);
+	UNIT_CHECK(peer_watch(guest, "@a/", "n") == -EINVAL);
+	UNIT_CHECK(peer_watch(guest, "@a b", "n") == -EINVAL);
+	UNIT_CHECK(peer_heard(guest, "@nonsense=n"));
 	p = peer_open(xsd, 2);
 	UNIT_CHECK(peer_heard(root, "@introduceDomain=i"));
 	xsd_domain_destroy(xsd, 2);
 	UNIT_CHECK(peer_heard(root, "@releaseDomain=r"));
 	UNIT_CHECK(peer_heard(guest, ""));
+	/* Who loses or gets the right hears of it, as of a node's. */
 	peer_chmod(root, 0, "@releaseDomain", "n0 r1");
+	UNIT_CHECK(peer_heard(guest, "@releaseDomain=g"));
+	UNIT_CHECK(peer_heard(root, "@releaseDomain=r"));
 	peer_close(p);
 	p = peer_open(xsd, 2);
 	xsd_domain_destroy(xsd, 2);

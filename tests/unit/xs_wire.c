@@ -111,10 +111,9 @@ static void an_answer_echoes_what_was_asked(void)
 
 static void what_the_store_does_not_know_is_enosys(void)
 {
-	static const uint32_t types[] = {
-		XS_WATCH_EVENT, XS_ERROR,   20,	      XS_GET_FEATURE,
-		XS_TYPE_COUNT,	XS_INVALID, 1u << 31, UINT32_MAX
-	};
+	static const uint32_t types[] = { XS_WATCH_EVENT, XS_ERROR,   20,
+					  XS_TYPE_COUNT,  XS_INVALID, 1u << 31,
+					  UINT32_MAX };
 	struct xsd *xsd = peer_store();
 	struct peer *p = peer_open(xsd, 0);
 
@@ -142,6 +141,12 @@ static void strings_end_with_nul_and_are_as_many_as_wanted(void)
 	UNIT_CHECK(peer_ask(p, XS_WATCH, 0, "/a\0t", 4) == -EINVAL);
 	UNIT_CHECK(peer_ask(p, XS_WATCH, 0, "/a", 3) == -EINVAL);
 	UNIT_CHECK(peer_ask(p, XS_WATCH, 0, "/a\0t\0u", 7) == -EINVAL);
+	UNIT_CHECK(peer_ask(p, XS_WATCH, 0, "/a\0t\0001\0u", 9) == -EINVAL);
+	/* What follows the last NUL is reserved, and ignored. */
+	UNIT_CHECK(peer_ask(p, XS_WATCH, 0, "/a\0t\0xyz", 8) == 0);
+	UNIT_CHECK(peer_ask(p, XS_UNWATCH, 0, "/a\0t\0xyz", 8) == 0);
+	UNIT_CHECK(peer_ask(p, XS_UNWATCH, 0, "/a\0t\0", 5) == -ENOENT);
+	UNIT_CHECK(peer_ask(p, XS_SET_PERMS, 0, "/a\0n0\0xyz", 9) == 0);
 	UNIT_CHECK(peer_ask(p, XS_SET_PERMS, 0, "/a\0n0", 5) == -EINVAL);
 	UNIT_CHECK(peer_ask(p, XS_DIRECTORY_PART, 0, "/a\0x", 5) == -EINVAL);
 	UNIT_CHECK(peer_ask(p, XS_DIRECTORY_PART, 0, "/a\0-1", 6) == -EINVAL);
@@ -204,18 +209,18 @@ static void paths_have_exact_limits(void)
 
 	peer_write(root, 0, "/s", "");
 	peer_chmod(root, 0, "/s", "b0");
-	/* Absolute, domain 0: 3071 bytes. */
+	/* Absolute, domain 0: 3072 bytes. */
 	memset(path, 'x', sizeof(path));
 	path[0] = '/';
-	path[3072] = '\0';
+	path[3073] = '\0';
 	UNIT_CHECK(peer_write(root, 0, path, "v") == -EINVAL);
-	path[3071] = '\0';
+	path[3072] = '\0';
 	UNIT_CHECK(peer_write(root, 0, path, "v") == 0);
 	UNIT_CHECK(peer_reads(root, 0, path, "v"));
 	UNIT_CHECK(peer_text(root, XS_RM, 0, path) == 0);
 	/* A guest, absolute: 2048. */
 	memcpy(path, "/s/", 3);
-	path[3071] = 'x';
+	path[3072] = 'x';
 	path[2049] = '\0';
 	UNIT_CHECK(peer_write(p, 0, path, "v") == -EINVAL);
 	path[2048] = '\0';

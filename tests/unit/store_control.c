@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store_control.c - XS_CONTROL: what the store says of itself, by a clock of
+ * ours that goes on by TICK_NS each time that it is read.
+ */
+#include "tests/unit/store_peer.h"
+
+#include "util/clock.h"
+#include "util/num.h"
+
+#define TICK_NS 1000u
+
+static uint64_t clock_ns, nr_readings;
+static char lines[64 * 1024];
+
+static uint64_t read_clock(void)
+{
+	nr_readings++;
+	return clock_ns += TICK_NS;
+}
+
+static void take_line(const char *line)
+{
+	size_t used = strlen(lines);
+
+	snprintf(lines + used, sizeof(lines) - used, "%s\n", line);
+}
+
+static struct xsd *open_store(void)
+{
+	static const struct xsd_ops ops = { .output = peer_has_output,
+					    .dropped = peer_dropped,
+					    .log = take_line,
+					    .now_ns = read_clock };
+	struct xsd *xsd = NULL;
+
+	clock_ns = NS_PER_S;
+	lines[0] = '\0';
+	if (xsd_open(0x5eed, &ops, &xsd) || xsd_domain_create(xsd, 0, 1, "zero"))
+		abort();
+	return xsd;
+}
+
+/* words: separated by spaces. */
+static int control(struct peer *peer, const char *words)
+{
+	char text[256];
+	size_t len = strlen(words) + 1;
+
+	memcpy(text, words, len);
+	for (char *c = text; *c; c++)
+		if (*c == ' ')
+			*c = '\0';
+	return peer_ask(peer, XS_CONTROL, 0, text, len);
+}
+
+static int says(struct peer *peer, const char *words, const char *answer)
+{
+	int same =
+		control(peer, words) == 0 && strcmp(peer->reply, answer) == 0;
+
+	if (!same)
+		printf("%s: %s\n", words, peer->reply);
+	return same;
+}
+
+static unsigned nr_lines_of(const char *text, const char *begin)
+{
+	unsigned nr = 0;
+
+	for (; text && *text; text = strchr(text, '\n') + 1)
+		nr += strncmp(text, begin, strlen(begin)) == 0;
+	return nr;
+}
+
+/* The line of an answer that begins so, without its end; "" when none does. */
+static const char *line_of(const char *text, const char *begin)
+{
+	static char line[512];
+
+	for (; *text; text = strchr(text, '\n') + 1) {
+		if (strncmp(text, begin, strlen(begin)) != 0)
+			continue;
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(text, "\n"),
+			 text);
+		return line;
+	}
+	return "";
+}
+
+static uint64_t total(struct peer *peer, const char *name)
+{
+	char begin[64];
+
+	snprintf(begin, sizeof(begin), "total name=%s value=", name);
+	if (control(peer, "stats totals"))
+		return UINT64_MAX;
+	return strtoull(line_of(peer->reply, begin) + strlen(begin), NULL, 10);
+}
+
+/* ---- commands --------------------------------------------------------- */
+
+static void answers_only_the_privileged_and_what_it_knows(void)
+{
+	static const char *const bad[] = { "",
+					   "chekc",
+					   "check now",
+					   "log maybe",
+					   "log on off",
+					   "memreport /etc/x",
+					   "print",
+					   "logfile /x",
+					   "stats nothing",
+					   "stats ops 0 0",
+					   "help me",
+					   "1 2 3 4 5 6 7 8 9 10" };
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+
+	UNIT_CHECK(says(root, "check", "OK"));
+	UNIT_CHECK(control(guest, "check") == -EACCES);
+	UNIT_CHECK(control(guest, "stats totals") == -EACCES);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+		UNIT_CHECK(control(root, bad[i]) == -EINVAL);
+	UNIT_CHECK(peer_ask(root, XS_CONTROL, 0, "check", 5) == -EINVAL);
+	UNIT_CHECK(control(root, "help") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "check ") == 1);
+	UNIT_CHECK(nr_lines_of(root->reply, "stats ") == 1);
+	UNIT_CHECK(control(root, "memreport") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "nodes: 15") == 1);
+	UNIT_CHECK(says(root, "print hello", "OK"));
+	UNIT_CHECK(strcmp(lines, "control: hello\n") == 0);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+static void logs_requests_while_it_is_told_to(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+
+	UNIT_CHECK(says(root, "log", "Log switch settings:\nio      : off\n"));
+	peer_write(guest, 0, "data/x", "1");
+	UNIT_CHECK(lines[0] == '\0');
+	UNIT_CHECK(says(root, "log on", "OK"));
+	lines[0] = '\0';
+	peer_write(guest, 0, "data/x", "1");
+	peer_text(guest, XS_READ, 7, "/tool");
+	peer_ask(guest, 4711, 0, NULL, 0);
+	UNIT_CHECK(
+		strcmp(lines,
+		       "d3 c2: WRITE data/x tx 0: OK, 8 bytes in, 1000 ns\n"
+		       "d3 c2: READ /tool tx 7: ENOENT, 6 bytes in, 1000 ns\n"
+		       "d3 c2: other  tx 0: ENOSYS, 0 bytes in, 1000 ns\n") ==
+		0);
+	UNIT_CHECK(says(root, "log -io", "OK"));
+	lines[0] = '\0';
+	peer_write(guest, 0, "data/x", "1");
+	UNIT_CHECK(lines[0] == '\0');
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+static void does_not_log_more_than_a_disk_can_bear(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+
+	UNIT_CHECK(control(root, "log +io") == 0);
+	clock_ns += NS_PER_S;
+	for (unsigned i = 0; i < 450; i++)
+		peer_write(guest, 0, "data/x", "1");
+	UNIT_CHECK(nr_lines_of(lines, "d3 c2: WRITE data/x") == 200);
+	clock_ns += NS_PER_S;
+	peer_write(guest, 0, "data/x", "1");
+	UNIT_CHECK(nr_lines_of(lines, "250 requests were not shown\n") == 1);
+	UNIT_CHECK(nr_lines_of(lines, "d3 c2: WRITE data/x") == 201);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+/* ---- figures ---------------------------------------------------------- */
+
+static void counts_requests_and_errors_by_kind(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+
+	UNIT_CHECK(peer_text(guest, XS_READ, 0, "name") == 0);
+	UNIT_CHECK(peer_text(guest, XS_READ, 0, "name") == 0);
+	UNIT_CHECK(peer_text(guest, XS_READ, 0, "device/x") == -ENOENT);
+	UNIT_CHECK(peer_text(guest, XS_READ, 0, "/") == -EACCES);
+	UNIT_CHECK(peer_text(guest, XS_MKDIR, 0, "/x") == -EACCES);
+	UNIT_CHECK(peer_ask(guest, 27, 0, NULL, 0) == -ENOSYS);
+	UNIT_CHECK(peer_ask(guest, XS_WATCH_EVENT, 0, NULL, 0) == -ENOSYS);
+	UNIT_CHECK(peer_ask(guest, XS_INVALID, 0, NULL, 0) == -ENOSYS);
+	UNIT_CHECK(says(root, "stats ops",
+			"op name=READ count=4 errors=2 mean-ns=1000 "
+			"p50-ns=1000 p99-ns=1000 max-ns=1000\n"
+			"op name=MKDIR count=1 errors=1 mean-ns=1000 "
+			"p50-ns=1000 p99-ns=1000 max-ns=1000\n"
+			"op name=other count=3 errors=3 mean-ns=1000 "
+			"p50-ns=1000 p99-ns=1000 max-ns=1000\n"
+			"end\n"));
+	UNIT_CHECK(says(root, "stats errors",
+			"error name=EACCES value=2\n"
+			"error name=ENOENT value=1\n"
+			"error name=ENOSYS value=3\n"
+			"end\n"));
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+/* Ten requests at once: one reading each, and one to begin with. */
+static void reads_the_clock_once_a_request(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *guest = peer_open(xsd, 3);
+	char buf[10 * (sizeof(struct xsd_sockmsg) + 5)];
+	struct xsd_sockmsg hdr = { .type = XS_READ, .len = 5 };
+
+	for (unsigned i = 0; i < 10; i++) {
+		memcpy(buf + i * (sizeof(hdr) + 5), &hdr, sizeof(hdr));
+		memcpy(buf + i * (sizeof(hdr) + 5) + sizeof(hdr), "name", 5);
+	}
+	nr_readings = 0;
+	UNIT_CHECK(xsd_conn_feed(guest->conn, buf, sizeof(buf)) == 0);
+	UNIT_CHECK(nr_readings == 11);
+	UNIT_CHECK(xsd_conn_feed(guest->conn, buf, sizeof(buf)) == 0);
+	UNIT_CHECK(nr_readings == 21);
+	peer_read_all(guest);
+	UNIT_CHECK(guest->nr_replies == 20);
+	peer_close(guest);
+	xsd_close(xsd);
+}
+
+/* What passes while the store sleeps is no request's. */
+static void does_not_count_the_time_between_requests(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+
+	UNIT_CHECK(peer_text(guest, XS_READ, 0, "name") == 0);
+	clock_ns += NS_PER_S;
+	UNIT_CHECK(peer_text(guest, XS_READ, 0, "name") == 0);
+	UNIT_CHECK(control(root, "stats ops") == 0);
+	UNIT_CHECK(strcmp(line_of(root->reply, "op name=READ"),
+			  "op name=READ count=2 errors=0 mean-ns=1000 "
+			  "p50-ns=1000 p99-ns=1000 max-ns=1000") == 0);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+static void counts_how_transactions_end(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	uint32_t tx = peer_start(guest);
+
+	UNIT_CHECK(peer_write(guest, tx, "data/x", "1") == 0);
+	UNIT_CHECK(peer_end(guest, tx, 1) == 0);
+	tx = peer_start(guest);
+	UNIT_CHECK(peer_reads(guest, tx, "data/x", "1"));
+	UNIT_CHECK(peer_write(guest, 0, "data/x", "2") == 0);
+	UNIT_CHECK(peer_write(guest, tx, "data/x", "3") == 0);
+	UNIT_CHECK(peer_end(guest, tx, 1) == -EAGAIN);
+	UNIT_CHECK(peer_end(guest, peer_start(guest), 0) == 0);
+	UNIT_CHECK(peer_start(guest) != 0);
+	UNIT_CHECK(total(root, "transactions-open") == 1);
+	peer_close(guest);
+	UNIT_CHECK(total(root, "transactions-open") == 0);
+	UNIT_CHECK(total(root, "transactions-committed") == 1);
+	UNIT_CHECK(total(root, "transactions-conflict") == 1);
+	UNIT_CHECK(total(root, "transactions-refused") == 0);
+	UNIT_CHECK(total(root, "transactions-aborted") == 2);
+	UNIT_CHECK(control(root, "stats ops") == 0);
+	UNIT_CHECK(strncmp(line_of(root->reply, "op name=transaction "),
+			   "op name=transaction count=4 errors=1 ", 37) == 0);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+static void counts_events_queues_and_bytes(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	uint64_t in_bytes;
+
+	UNIT_CHECK(peer_watch(root, "/x", "t") == 0);
+	in_bytes = total(root, "in-bytes");
+	UNIT_CHECK(total(root, "in-bytes") - in_bytes ==
+		   sizeof(struct xsd_sockmsg) + strlen("stats totals") + 1);
+	UNIT_CHECK(total(root, "events-queued") == 1);
+	UNIT_CHECK(total(root, "events-pending") == 0);
+	UNIT_CHECK(total(root, "connections") == 2);
+	for (unsigned i = 0; i < 3; i++)
+		UNIT_CHECK(peer_watch(guest, "data", "t") == (i ? -EEXIST : 0));
+	/* root does not read meanwhile */
+	UNIT_CHECK(peer_watch(root, "/local/domain/3/data", "u") == 0);
+	root->nr_events = 0;
+	UNIT_CHECK(peer_write(guest, 0, "data/a", "1") == 0);
+	UNIT_CHECK(peer_write(guest, 0, "data/a", "2") == 0);
+	UNIT_CHECK(control(root, "stats connections") == 0);
+	UNIT_CHECK(total(root, "events-merged") == 1);
+	UNIT_CHECK(root->nr_events == 1);
+	peer_close(guest);
+	UNIT_CHECK(total(root, "connections") == 1);
+	UNIT_CHECK(total(root, "connections-max") == 2);
+	UNIT_CHECK(total(root, "connections-ever") == 2);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+/* A client that asks and does not read: its queues are the longest. */
+static void tells_whose_queues_are_long(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	struct xsd_sockmsg hdr = { .type = XS_READ, .len = 5 };
+	char buf[64 * (sizeof(hdr) + 5)];
+	const void *data;
+	size_t out;
+
+	for (unsigned i = 0; i < 64; i++) {
+		memcpy(buf + i * (sizeof(hdr) + 5), &hdr, sizeof(hdr));
+		memcpy(buf + i * (sizeof(hdr) + 5) + sizeof(hdr), "name", 5);
+	}
+	/* 64 whole requests and a part of one */
+	UNIT_CHECK(xsd_conn_feed(guest->conn, buf, sizeof(buf)) == 0);
+	UNIT_CHECK(xsd_conn_feed(guest->conn, buf, 18) == 0);
+	out = xsd_conn_output(guest->conn, &data);
+	UNIT_CHECK(control(root, "stats connections") == 0);
+	snprintf(buf, sizeof(buf),
+		 "connection domid=3 id=2 in-bytes=18 out-bytes=%zu events=0",
+		 out);
+	UNIT_CHECK(strcmp(line_of(root->reply, "connection domid=3 "), buf) ==
+		   0);
+	UNIT_CHECK(out == 64 * (sizeof(hdr) + 3));
+	UNIT_CHECK(total(root, "out-queue-max-bytes") >= out);
+	UNIT_CHECK(total(root, "in-queue-max-bytes") == 18);
+	UNIT_CHECK(total(root, "in-queue-max-domid") == 3);
+	UNIT_CHECK(total(root, "in-queue-max-connection") == 2);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+static void tells_who_holds_which_transaction_since_when(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	struct peer *other = peer_open(xsd, 3);
+	uint32_t tx = peer_start(other);
+	char want[256];
+	uint64_t start_ns = clock_ns;
+
+	UNIT_CHECK(peer_write(other, tx, "data/x", "1") == 0);
+	UNIT_CHECK(peer_start(guest) == 1);
+	UNIT_CHECK(peer_start(guest) == 2);
+	clock_ns += NS_PER_S;
+	UNIT_CHECK(control(root, "stats transactions") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "transaction ") == 3);
+	snprintf(want, sizeof(want),
+		 "transaction domid=3 connection=3 id=1 age-ns=%llu nodes=2 "
+		 "changes=1",
+		 (unsigned long long)(clock_ns - start_ns));
+	UNIT_CHECK(strcmp(line_of(root->reply, "transaction domid=3 "
+					       "connection=3 "),
+			  want) == 0);
+	UNIT_CHECK(peer_end(other, tx, 1) == 0);
+	UNIT_CHECK(control(root, "stats transactions") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "transaction ") == 2);
+	peer_close(other);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+static void has_nothing_to_say_of_no_journal(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0);
+
+	UNIT_CHECK(says(root, "stats journal", "end\n"));
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+/* ---- pages ------------------------------------------------------------ */
+
+#define NR_CROWD 200u
+
+/* Read all pages of the transactions; seen[domid] counts. Returns the pages;
+ * between two of them change is called. */
+static unsigned read_pages(struct peer *root, unsigned *seen,
+			   void (*change)(void))
+{
+	char words[128] = "stats transactions";
+	unsigned pages = 0;
+
+	for (;;) {
+		const char *more;
+
+		if (control(root, words))
+			return 0;
+		pages++;
+		for (const char *at = root->reply; *at;
+		     at = strchr(at, '\n') + 1) {
+			unsigned domid;
+
+			if (sscanf(at, "transaction domid=%u ", &domid) == 1)
+				seen[domid]++;
+		}
+		if (nr_lines_of(root->reply, "end\n") == 1)
+			return pages;
+		more = line_of(root->reply, "more ");
+		snprintf(words, sizeof(words), "stats transactions %s",
+			 more + 5);
+		change();
+	}
+}
+
+static struct peer *crowd[NR_CROWD];
+
+static void nothing(void)
+{
+}
+
+/* The second half of what a page showed goes, and what was not shown yet. */
+static void close_the_odd(void)
+{
+	for (unsigned i = 1; i < NR_CROWD; i += 2) {
+		peer_close(crowd[i]);
+		crowd[i] = NULL;
+	}
+}
+
+static void shows_every_row_once_whatever_comes_and_goes(void)
+{
+	unsigned seen[NR_CROWD + 1] = { 0 };
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0);
+
+	for (unsigned i = 0; i < NR_CROWD; i++) {
+		crowd[i] = peer_open(xsd, i + 1);
+		UNIT_CHECK(peer_start(crowd[i]) == 1);
+		UNIT_CHECK(peer_start(crowd[i]) == 2);
+	}
+	UNIT_CHECK(read_pages(root, seen, nothing) > 5);
+	for (unsigned i = 0; i < NR_CROWD; i++)
+		UNIT_CHECK(seen[i + 1] == 2);
+	memset(seen, 0, sizeof(seen));
+	read_pages(root, seen, close_the_odd);
+	for (unsigned i = 0; i < NR_CROWD; i += 2)
+		UNIT_CHECK(seen[i + 1] == 2);
+	UNIT_CHECK(seen[NR_CROWD] == 0);
+	for (unsigned i = 0; i < NR_CROWD; i++)
+		peer_close(crowd[i]);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+static void begins_a_page_only_where_one_can(void)
+{
+	static const char *const bad[] = { "x",
+					   "1.",
+					   ".1",
+					   "1..2",
+					   "1.2.3.4",
+					   "-1",
+					   "1 ",
+					   "99999999999999999999",
+					   "11111111111111111111111111111" };
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0);
+	char words[64];
+
+	UNIT_CHECK(peer_start(root) == 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(words, sizeof(words), "stats transactions %s", bad[i]);
+		UNIT_CHECK(control(root, words) == -EINVAL);
+	}
+	UNIT_CHECK(says(root, "stats transactions 0.1.2", "end\n"));
+	UNIT_CHECK(
+		says(root, "stats transactions 18446744073709551615", "end\n"));
+	UNIT_CHECK(control(root, "stats transactions 0.1.1") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "transaction ") == 1);
+	UNIT_CHECK(
+		says(root, "stats",
+		     "section name=totals\nsection name=ops\n"
+		     "section name=errors\nsection name=connections\n"
+		     "section name=transactions\nsection name=journal\nend\n"));
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+UNIT_MAIN("store_control",
+	  UNIT_TEST(answers_only_the_privileged_and_what_it_knows),
+	  UNIT_TEST(logs_requests_while_it_is_told_to),
+	  UNIT_TEST(does_not_log_more_than_a_disk_can_bear),
+	  UNIT_TEST(counts_requests_and_errors_by_kind),
+	  UNIT_TEST(reads_the_clock_once_a_request),
+	  UNIT_TEST(does_not_count_the_time_between_requests),
+	  UNIT_TEST(counts_how_transactions_end),
+	  UNIT_TEST(counts_events_queues_and_bytes),
+	  UNIT_TEST(tells_whose_queues_are_long),
+	  UNIT_TEST(tells_who_holds_which_transaction_since_when),
+	  UNIT_TEST(has_nothing_to_say_of_no_journal),
+	  UNIT_TEST(shows_every_row_once_whatever_comes_and_goes),
+	  UNIT_TEST(begins_a_page_only_where_one_can))
