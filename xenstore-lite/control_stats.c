@@ -17,6 +17,7 @@
 
 #include "util/num.h"
 #include "xenstore-lite/control.h"
+#include "xenstore-lite/use.h"
 
 #define KEY_PARTS   3
 #define TRAILER_MAX 80u /* "more", three numbers, a NUL */
@@ -225,6 +226,34 @@ static void journal(const struct xsd *xsd, struct pager *p)
 		named(p, i + 2, "journal", all[i].name, all[i].value);
 }
 
+/* Key: domain, quota. Only what was ever used. */
+static void quotas(const struct xsd *xsd, struct pager *p)
+{
+	struct key key = { { p->from.part[0] } };
+
+	for (; !p->full && key.part[0] < DOMID_FIRST_RESERVED; key.part[0]++) {
+		struct xsd_domain *domain = xsd_domain_find(
+			&xsd->store.domains, (uint32_t)key.part[0]);
+
+		if (!domain)
+			continue;
+		use_look(domain);
+		for (unsigned i = 0; i < XSD_NR_USES; i++) {
+			uint32_t limit = use_limit(domain, (enum xsd_use)i);
+
+			key.part[1] = i;
+			if (domain->use_max[i] == 0 || !wants(p, &key))
+				continue;
+			row(p, &key,
+			    "quota domid=%u name=%s now=%u max=%u limit=%u",
+			    domain->domid, use_name((enum xsd_use)i),
+			    use_now(domain, (enum xsd_use)i),
+			    domain->use_max[i],
+			    limit == XSD_UNLIMITED ? 0 : limit);
+		}
+	}
+}
+
 typedef void conn_fn(const struct xsd *xsd, const struct xsd_conn *conn,
 		     struct key *key, struct pager *p);
 
@@ -298,11 +327,9 @@ static const struct {
 	const char *name;
 	void (*fn)(const struct xsd *xsd, struct pager *p);
 } sections[] = {
-	{ "totals", totals },
-	{ "ops", ops },
-	{ "errors", errors },
-	{ "connections", connections },
-	{ "transactions", transactions },
+	{ "totals", totals },		{ "ops", ops },
+	{ "errors", errors },		{ "quotas", quotas },
+	{ "connections", connections }, { "transactions", transactions },
 	{ "journal", journal },
 };
 

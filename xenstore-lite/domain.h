@@ -19,6 +19,17 @@
 
 struct perms;
 
+/* What is counted against a quota (use.h). */
+enum xsd_use {
+	XSD_USE_NODES,
+	XSD_USE_WATCHES,
+	XSD_USE_TRANSACTIONS,
+	XSD_USE_TXN_NODES, /* of its largest transaction */
+	XSD_USE_EVENTS,
+	XSD_USE_CONNECTIONS,
+	XSD_NR_USES
+};
+
 /* "journal": in its record of the domain (persist.h); so in the image too. */
 struct xsd_domain {
 	struct list link;
@@ -39,6 +50,7 @@ struct xsd_domain {
 	struct list conns; /* struct xsd_conn.of_domain */
 	uint32_t nr_nodes, nr_watches, nr_transactions, nr_conns;
 	uint32_t event_bytes;
+	uint32_t use_max[XSD_NR_USES]; /* the highest seen; in the image */
 };
 
 struct xsd_domains {

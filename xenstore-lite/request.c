@@ -10,6 +10,7 @@
 
 #include "util/num.h"
 #include "xenstore-lite/control.h"
+#include "xenstore-lite/use.h"
 
 /* ---- payloads --------------------------------------------------------- */
 
@@ -183,6 +184,7 @@ void request_run(struct xsd_conn *conn, struct request *rq)
 	const char *error;
 	uint64_t took_ns;
 
+	use_look(conn->domain);
 	took_ns = stats_request(conn->xsd, rq->hdr.type, err);
 	if (conn->xsd->log.on)
 		control_log_request(conn, rq, err, took_ns);

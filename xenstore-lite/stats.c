@@ -7,6 +7,7 @@
 
 #include "util/num.h"
 #include "xenstore-lite/private.h"
+#include "xenstore-lite/use.h"
 
 static const char *const kind_names[STATS_NR_KINDS] = {
 	[XS_CONTROL] = "CONTROL",
@@ -97,6 +98,7 @@ void stats_txn(struct xsd *xsd, const struct txn *txn, enum stats_end end)
 	stats_turn(xsd);
 	stats->nr_ends[end]++;
 	hist_record(&stats->txn_ns, stats->turned_ns - txn->start_ns);
+	use_saw(txn->domain, XSD_USE_TXN_NODES, txn->nr_nodes);
 }
 
 void stats_conn_opened(struct xsd *xsd)
@@ -111,6 +113,13 @@ void stats_conn_opened(struct xsd *xsd)
 void stats_conn_closed(struct xsd *xsd)
 {
 	xsd->stats.nr_conns--;
+}
+
+void stats_domain_gone(struct xsd *xsd, const struct xsd_domain *domain)
+{
+	for (unsigned i = 0; i < XSD_NR_USES; i++)
+		if (domain->use_max[i] > xsd->stats.use_max[i])
+			xsd->stats.use_max[i] = domain->use_max[i];
 }
 
 static void look_at(const struct xsd_conn *conn, struct stats_queue *max,

@@ -20,6 +20,7 @@
 #include "abi/grant.h"
 #include "abi/xs_wire.h"
 #include "util/hist.h"
+#include "xenstore-lite/domain.h"
 
 struct xsd;
 struct xsd_conn;
@@ -71,6 +72,7 @@ struct xsd_stats {
 	uint64_t nr_conns, nr_conns_max, nr_conns_ever;
 	uint64_t in_bytes, out_bytes;
 	struct stats_queue in_max, out_max;
+	uint32_t use_max[XSD_NR_USES]; /* the highest of dead domains */
 	struct stats_journal journal;
 };
 
@@ -92,6 +94,8 @@ void stats_txn(struct xsd *xsd, const struct txn *txn, enum stats_end end);
 
 void stats_conn_opened(struct xsd *xsd);
 void stats_conn_closed(struct xsd *xsd);
+/* What it used at most is remembered. */
+void stats_domain_gone(struct xsd *xsd, const struct xsd_domain *domain);
 /* Look at how much waits in a connection's queues. */
 void stats_queues(const struct xsd_conn *conn);
 

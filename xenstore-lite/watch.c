@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "util/num.h"
+#include "xenstore-lite/use.h"
 
 /* A path that at least one watch is set on. */
 struct point {
@@ -123,6 +124,7 @@ static void enqueue(struct watches *ws, struct watch *watch, const char *path,
 	watcher->nr_events++;
 	ws->nr_queued++;
 	watcher->domain->event_bytes += event_bytes(event);
+	use_saw(watcher->domain, XSD_USE_EVENTS, watcher->domain->event_bytes);
 	watcher->wake(watcher);
 }
 

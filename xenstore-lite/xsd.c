@@ -253,6 +253,7 @@ int xsd_domain_destroy(struct xsd *xsd, uint32_t domid)
 	if (!domain)
 		return -ENOENT;
 	drop_conns(xsd, domain);
+	stats_domain_gone(xsd, domain);
 	remove_path(xsd, HOMES, domid);
 	remove_path(xsd, "/libxl/", domid);
 	/* Never the root: that is domain 0's (access_set_perms). */

@@ -381,6 +381,72 @@ static void tells_who_holds_which_transaction_since_when(void)
 	xsd_close(xsd);
 }
 
+static void tells_what_a_domain_uses_of_its_quotas(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	uint32_t tx = peer_start(guest);
+
+	UNIT_CHECK(peer_write(guest, tx, "data/a", "1") == 0);
+	UNIT_CHECK(peer_write(guest, tx, "data/b", "1") == 0);
+	UNIT_CHECK(peer_end(guest, tx, 1) == 0);
+	UNIT_CHECK(peer_watch(guest, "data", "t") == 0);
+	UNIT_CHECK(peer_watch(guest, "data", "u") == 0);
+	UNIT_CHECK(peer_unwatch(guest, "data", "u") == 0);
+	UNIT_CHECK(peer_text(guest, XS_RM, 0, "data/a") == 0);
+	/* two of them domain 0 made when the domain appeared */
+	UNIT_CHECK(control(root, "stats quotas 3") == 0);
+	UNIT_CHECK(strcmp(line_of(root->reply, "quota domid=3 name=nodes"),
+			  "quota domid=3 name=nodes now=3 max=4 limit=1000") ==
+		   0);
+	UNIT_CHECK(strcmp(line_of(root->reply, "quota domid=3 name=watches"),
+			  "quota domid=3 name=watches now=1 max=2 limit=128") ==
+		   0);
+	UNIT_CHECK(
+		strcmp(line_of(root->reply, "quota domid=3 name=transactions"),
+		       "quota domid=3 name=transactions now=0 max=1 "
+		       "limit=10") == 0);
+	UNIT_CHECK(strcmp(line_of(root->reply,
+				  "quota domid=3 name=transaction-nodes"),
+			  "quota domid=3 name=transaction-nodes now=0 max=3 "
+			  "limit=1024") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "quota domid=0 ") == 0);
+	UNIT_CHECK(control(root, "stats quotas") == 0);
+	UNIT_CHECK(strcmp(line_of(root->reply, "quota domid=0 name=watches"),
+			  "") == 0);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+/* An event that nobody has read yet counts; once read it does not. */
+static void remembers_the_most_of_what_others_cause(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	unsigned now, max;
+
+	UNIT_CHECK(peer_watch(guest, "/local/domain/3", "t") == 0);
+	for (unsigned i = 0; i < 5; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "/local/domain/3/data/%u", i);
+		UNIT_CHECK(peer_write(root, 0, path, "1") == 0);
+	}
+	guest->nr_events = 0;
+	peer_read_all(guest);
+	UNIT_CHECK(guest->nr_events == 5);
+	UNIT_CHECK(control(root, "stats quotas 3") == 0);
+	UNIT_CHECK(
+		sscanf(line_of(root->reply, "quota domid=3 name=event-memory"),
+		       "quota domid=3 name=event-memory now=%u max=%u", &now,
+		       &max) == 2);
+	UNIT_CHECK(now == 0 && max > 5 * 24);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
 static void has_nothing_to_say_of_no_journal(void)
 {
 	struct xsd *xsd = open_store();
@@ -493,7 +559,8 @@ static void begins_a_page_only_where_one_can(void)
 	UNIT_CHECK(
 		says(root, "stats",
 		     "section name=totals\nsection name=ops\n"
-		     "section name=errors\nsection name=connections\n"
+		     "section name=errors\nsection name=quotas\n"
+		     "section name=connections\n"
 		     "section name=transactions\nsection name=journal\nend\n"));
 	peer_close(root);
 	xsd_close(xsd);
@@ -510,6 +577,8 @@ UNIT_MAIN("store_control",
 	  UNIT_TEST(counts_events_queues_and_bytes),
 	  UNIT_TEST(tells_whose_queues_are_long),
 	  UNIT_TEST(tells_who_holds_which_transaction_since_when),
+	  UNIT_TEST(tells_what_a_domain_uses_of_its_quotas),
+	  UNIT_TEST(remembers_the_most_of_what_others_cause),
 	  UNIT_TEST(has_nothing_to_say_of_no_journal),
 	  UNIT_TEST(shows_every_row_once_whatever_comes_and_goes),
 	  UNIT_TEST(begins_a_page_only_where_one_can))
