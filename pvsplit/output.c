@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/clock.h"
 #include "util/log.h"
 
 #define COLUMNS_MAX 12u
@@ -57,7 +58,7 @@ static void cell_text(const json_t *value, char *buf, size_t size)
 		snprintf(buf, size, "-");
 }
 
-static void print_table(const json_t *list, const struct column *columns)
+void output_table(const json_t *list, const struct column *columns)
 {
 	size_t widths[COLUMNS_MAX] = { 0 }, idx;
 	char cell[CELL_MAX];
@@ -89,6 +90,30 @@ static void print_table(const json_t *list, const struct column *columns)
 	}
 }
 
+void output_duration(uint64_t ns, char *buf, size_t size)
+{
+	uint64_t s = ns / NS_PER_S;
+	double value = (double)ns;
+
+	if (ns < NS_PER_US)
+		snprintf(buf, size, "%u ns", (unsigned)ns);
+	else if (ns < NS_PER_MS)
+		snprintf(buf, size, "%.1f us", value / NS_PER_US);
+	else if (ns < NS_PER_S)
+		snprintf(buf, size, "%.1f ms", value / NS_PER_MS);
+	else if (s < 60)
+		snprintf(buf, size, "%.1f s", value / NS_PER_S);
+	else if (s < 3600)
+		snprintf(buf, size, "%um%02us", (unsigned)(s / 60),
+			 (unsigned)(s % 60));
+	else if (s < 86400)
+		snprintf(buf, size, "%uh%02um", (unsigned)(s / 3600),
+			 (unsigned)(s / 60 % 60));
+	else
+		snprintf(buf, size, "%ud%02uh", (unsigned)(s / 86400),
+			 (unsigned)(s / 3600 % 24));
+}
+
 static int dump(json_t *value)
 {
 	if (json_dumpf(value, stdout, JSON_INDENT(2)) < 0)
@@ -108,7 +133,7 @@ int output_list(const struct pvsplit *ps, json_t *list,
 	if (ps->json)
 		err = dump(list);
 	else
-		print_table(list, columns);
+		output_table(list, columns);
 	json_decref(list);
 	return err;
 }

@@ -56,6 +56,10 @@ const struct command commands[] = {
 	{ "network-detach", "DOMAIN VIF [--force]",
 	  "take a network interface away", NULL, "pvsplit network-detach web 0",
 	  detach_options, 2, 2, false, network_detach_run },
+	{ "store-stats", "[--domain DOMAIN] [--PART]... [--all]",
+	  "what the store does, for whom, and what waits", store_stats_help,
+	  "pvsplit store-stats\npvsplit store-stats --domain web --quotas",
+	  store_stats_options, 0, 0, false, store_stats_run },
 	{ "run", "[OPTION]... -- COMMAND [ARG]...",
 	  "run a command inside a guest", run_help,
 	  "pvsplit run --disk /srv/web.img,raw,xvda,rw,mount=/mnt "
