@@ -36,7 +36,8 @@ static struct xsd *open_store(void)
 
 	clock_ns = NS_PER_S;
 	lines[0] = '\0';
-	if (xsd_open(0x5eed, &ops, &xsd) || xsd_domain_create(xsd, 0, 1, "zero"))
+	if (xsd_open(0x5eed, &ops, &xsd) ||
+	    xsd_domain_create(xsd, 0, 1, "zero"))
 		abort();
 	return xsd;
 }
