@@ -9,8 +9,6 @@
 
 #include "xenstore-lite/private.h"
 
-#define MESSAGE_MAX (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)
-
 /* ---- bytes ----------------------------------------------------------------
  */
 
@@ -33,6 +31,49 @@ static int bytes_reserve(struct bytes *b, size_t more)
 	b->start = 0;
 	b->size = size;
 	return 0;
+}
+
+/*
+ * Room for one more message of output. Most answers are sent in the round in
+ * which they were made: a few buffers go from hand to hand.
+ */
+static int output_reserve(struct xsd_conn *conn)
+{
+	struct xsd *xsd = conn->xsd;
+	struct bytes *b = &conn->out;
+
+	if (!b->data) {
+		b->data = xsd->nr_spare ? xsd->spare[--xsd->nr_spare]
+					: malloc(XSD_OUTPUT_BYTES);
+		if (!b->data)
+			return -ENOMEM;
+		b->size = XSD_OUTPUT_BYTES;
+	}
+	assert(b->len + XSD_MESSAGE_MAX <= b->size);
+	if (b->start + b->len + XSD_MESSAGE_MAX > b->size) {
+		memmove(b->data, b->data + b->start, b->len);
+		b->start = 0;
+	}
+	return 0;
+}
+
+static void output_free(struct xsd_conn *conn)
+{
+	struct xsd *xsd = conn->xsd;
+
+	if (conn->out.data && xsd->nr_spare < XSD_NR_SPARE)
+		xsd->spare[xsd->nr_spare++] = conn->out.data;
+	else
+		free(conn->out.data);
+	memset(&conn->out, 0, sizeof(conn->out));
+}
+
+static void output_take(struct xsd_conn *conn, size_t len)
+{
+	conn->out.start += len;
+	conn->out.len -= len;
+	if (conn->out.len == 0)
+		output_free(conn);
 }
 
 static void bytes_add(struct bytes *b, const void *data, size_t len)
@@ -163,7 +204,7 @@ static size_t run(struct xsd_conn *conn, const char *data, size_t len)
 		}
 		if (len - used < sizeof(rq.hdr) + rq.hdr.len)
 			break;
-		if (bytes_reserve(&conn->out, MESSAGE_MAX)) {
+		if (output_reserve(conn)) {
 			conn->no_memory = true;
 			break;
 		}
@@ -226,7 +267,7 @@ static void put_events(struct xsd_conn *conn)
 	while (!is_full(conn) && !list_empty(&conn->watcher.events)) {
 		size_t len;
 
-		if (bytes_reserve(&conn->out, MESSAGE_MAX)) {
+		if (output_reserve(conn)) {
 			conn->no_memory = true;
 			return;
 		}
@@ -249,7 +290,7 @@ int xsd_conn_sent(struct xsd_conn *conn, size_t len)
 {
 	assert(len <= conn->out.len);
 	conn->xsd->stats.out_bytes += len;
-	bytes_take(&conn->out, len);
+	output_take(conn, len);
 	run_stored(conn);
 	return verdict(conn);
 }

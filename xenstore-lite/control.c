@@ -55,7 +55,7 @@ static int print(const struct control_call *call)
 /* What the connections' buffers take. */
 static size_t buffer_bytes(const struct xsd *xsd)
 {
-	size_t bytes = 0;
+	size_t bytes = xsd->nr_spare * XSD_OUTPUT_BYTES;
 
 	list_for_each(d, &xsd->store.domains.all) {
 		const struct xsd_domain *domain =

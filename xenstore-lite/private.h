@@ -10,6 +10,14 @@
 #include "xenstore-lite/stats.h"
 #include "xenstore-lite/watch.h"
 
+#define XSD_MESSAGE_MAX (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)
+
+/* A connection's output: a message is added only while less than
+ * XSD_OUTPUT_HIGH_BYTES are there. */
+#define XSD_OUTPUT_BYTES (XSD_OUTPUT_HIGH_BYTES + XSD_MESSAGE_MAX)
+/* Most such buffers that wait for the next who needs one. */
+#define XSD_NR_SPARE 64u
+
 /* The request log of control_log.c. */
 struct xsd_log {
 	bool on; /* in the image */
@@ -24,6 +32,8 @@ struct xsd {
 	const struct xsd_ops *ops;
 	uint64_t last_conn_id; /* in the image */
 	struct xsd_log log;
+	char *spare[XSD_NR_SPARE];
+	uint32_t nr_spare;
 	struct xsd_stats stats; /* in the image, but turned_ns */
 };
 

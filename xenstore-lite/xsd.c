@@ -53,6 +53,8 @@ void xsd_close(struct xsd *xsd)
 		drop_conns(xsd, container_of(l, struct xsd_domain, link));
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++)
 		perms_put(xsd->special_perms[i]);
+	while (xsd->nr_spare)
+		free(xsd->spare[--xsd->nr_spare]);
 	watches_fini(&xsd->watches);
 	store_fini(&xsd->store);
 	free(xsd);
