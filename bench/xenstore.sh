@@ -17,9 +17,10 @@ second=$(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' |
 store() {
 	dir=$TMP/$1
 	shift
-	start_daemon taskset -c "$second" xenstored-lite --run-dir "$dir" "$@" ||
+	start_daemon taskset -c "$second" brokerd --run-dir "$dir" -- "$@" ||
 		exit 1
-	arguments="$arguments $dir/0/xenstore $PID"
+	wait_for 10 pgrep -P "$PID" -x xenstored-lite || exit 1
+	arguments="$arguments $dir/0/xenstore $(pgrep -P "$PID" -x xenstored-lite)"
 }
 
 # redis NAME OPTION...: the same.
