@@ -74,6 +74,12 @@ int broker_domain_create(struct broker *broker, uint32_t domid,
 int broker_domain_destroy(struct broker *broker, domid_t domid);
 
 /*
+ * A connection to the broker as domain 0, for who cannot or need not open its
+ * socket. Returns the caller's end. -ENOENT there is no domain 0; -EDQUOT.
+ */
+int broker_connect(struct broker *broker) PV_MUST_CHECK;
+
+/*
  * What the store says of a life it was told of; status: 0 or -errno. A domain
  * that it refuses ends. A life that ended meanwhile is ignored.
  */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct daemon {
 	struct broker *broker;
 	struct store_link *link;
 	struct store_child *child;
+	int store_conn; /* the store's connection to the broker; -1: none */
 };
 
 /* ---- broker to store ---------------------------------------------------- */
@@ -98,11 +100,26 @@ static void store_lost(void *arg, int err)
 	store_child_lost(d->child, err);
 }
 
+/* The same for all stores, unless one has spoilt it. */
+static int store_connection(void *arg)
+{
+	struct daemon *d = arg;
+	struct pollfd pfd = { .fd = d->store_conn };
+
+	if (d->store_conn >= 0 && poll(&pfd, 1, 0) == 0)
+		return d->store_conn;
+	if (d->store_conn >= 0)
+		close(d->store_conn);
+	d->store_conn = broker_connect(d->broker);
+	return d->store_conn;
+}
+
 static const struct store_link_ops link_ops = {
 	.created = heard_created,
 	.destroyed = heard_destroyed,
 	.synced = store_synced,
 	.lost = store_lost,
+	.connection = store_connection,
 };
 
 static void serving(void *arg)
@@ -191,6 +208,8 @@ static int with_broker(struct daemon *d, const char *run_dir,
 	else
 		err = serve(d, config);
 	broker_close(d->broker);
+	if (d->store_conn >= 0)
+		close(d->store_conn);
 out:
 	store_link_close(d->link);
 	return err;
@@ -200,7 +219,7 @@ static int run(const char *run_dir, const char *const *store_argv)
 {
 	static const int signals[] = { SIGINT, SIGTERM };
 	char program[PATH_MAX];
-	struct daemon d = { 0 };
+	struct daemon d = { .store_conn = -1 };
 	const struct store_child_config config = { .program = program,
 						   .argv = store_argv,
 						   .serving = serving,

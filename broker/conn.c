@@ -265,6 +265,24 @@ static int conn_open(struct domain *d, int fd)
 	return 0;
 }
 
+int broker_connect(struct broker *broker)
+{
+	struct domain *d = broker_find(broker, 0);
+	int fds[2], err;
+
+	if (!d)
+		return -ENOENT;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		       0, fds) < 0)
+		return -errno;
+	err = conn_open(d, fds[0]);
+	if (!err)
+		return fds[1];
+	close(fds[0]);
+	close(fds[1]);
+	return err;
+}
+
 /* Turn the caller away instead of leaving it in the backlog for ever. */
 static void refuse_without_descriptors(struct broker *b, int listen_fd)
 {

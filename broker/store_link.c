@@ -50,6 +50,7 @@ struct store_link {
 	struct loop_fd *src; /* NULL: it is not talked to any more */
 	uint64_t next_seq, next_answer;
 	uint64_t sync_seq; /* 0: not sent to this store yet */
+	bool connected;	   /* DOMCTL_BROKER was the first message */
 	struct list notes[NR_STATES];
 	struct note *by_id[DOMID_FIRST_RESERVED]; /* those that live */
 };
@@ -123,6 +124,19 @@ static int tell_synced(struct store_link *link)
 	return err;
 }
 
+/* Without it the store serves sockets alone. */
+static void tell_broker(struct store_link *link)
+{
+	struct domctl_msg msg = { .op = DOMCTL_BROKER };
+	int fd = -1;
+
+	if (link->ops->connection)
+		fd = link->ops->connection(link->arg);
+	link->connected = fd >= 0 && send_message(link, &msg, fd) == 0;
+	if (link->ops->connection && !link->connected)
+		log_error("no connection for the store: it serves no rings");
+}
+
 /*
  * As much as the window has room for. What cannot be sent now is sent after
  * the next answer; a store that is going says so by its end of file.
@@ -174,6 +188,14 @@ static void destroyed(struct store_link *link, struct note *note)
 	link->ops->destroyed(link->arg, life);
 }
 
+static void connected(int status)
+{
+	if (status)
+		log_error("the store cannot use its connection: %s; it serves "
+			  "no rings",
+			  strerror(-status));
+}
+
 static void synced(struct store_link *link)
 {
 	while (!list_empty(&link->notes[OVER]))
@@ -189,7 +211,9 @@ static int answer(struct store_link *link, const struct domctl_msg *msg)
 
 	if (link->next_answer == link->next_seq)
 		return -EPROTO;
-	if (link->next_answer != link->sync_seq) {
+	if (link->connected && link->next_answer == 1) {
+		op = DOMCTL_BROKER;
+	} else if (link->next_answer != link->sync_seq) {
 		note = first(&link->notes[SENT]);
 		op = note->asked;
 	}
@@ -197,7 +221,9 @@ static int answer(struct store_link *link, const struct domctl_msg *msg)
 	    msg->op != op || msg->status > 0 || msg->status < -4095)
 		return -EPROTO;
 	link->next_answer++;
-	if (!note)
+	if (op == DOMCTL_BROKER)
+		connected(msg->status);
+	else if (op == DOMCTL_SYNCED)
 		synced(link);
 	else if (op == DOMCTL_DESTROY)
 		destroyed(link, note);
@@ -253,6 +279,7 @@ int store_link_attach(struct store_link *link, int sock)
 	link->sock = sock;
 	link->next_seq = link->next_answer = 1;
 	link->sync_seq = 0;
+	tell_broker(link);
 	pump(link);
 	return 0;
 }

@@ -41,6 +41,10 @@ struct store_link_ops {
 	void (*destroyed)(void *arg, uint64_t life);
 	/* This store has acknowledged all that lived when it was attached. */
 	void (*synced)(void *arg);
+	/* Its connection to the broker (DOMCTL_BROKER): a descriptor that stays
+	 * the callee's, until the next call; -errno: there is none. NULL: the
+	 * store gets none. */
+	int (*connection)(void *arg);
 	/* This store closed its end (-ECONNRESET) or talks nonsense (-EPROTO):
 	 * it is not heard any more. */
 	void (*lost)(void *arg, int err);

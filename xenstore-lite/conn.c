@@ -163,6 +163,11 @@ void xsd_conn_close(struct xsd_conn *conn)
 	free(conn);
 }
 
+uint32_t xsd_conn_features(const struct xsd_conn *conn)
+{
+	return conn->domain->features;
+}
+
 /* ---- input ----------------------------------------------------------------
  */
 

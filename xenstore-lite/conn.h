@@ -38,6 +38,13 @@ struct xsd_ops {
 	void (*output)(void *conn_arg);
 	/* The domain is no more: the owner must xsd_conn_close it now. */
 	void (*dropped)(void *conn_arg);
+	/*
+	 * XS_INTRODUCE, asked for by the connection of conn_arg: domid, which
+	 * exists and is not 0, speaks over its page gfn and port. NULL: nobody
+	 * can (-ENOSYS). 0 or the -errno to answer. May not close conn_arg's.
+	 */
+	int (*introduce)(void *conn_arg, domid_t domid, uint64_t gfn,
+			 evtchn_port_t port);
 	/* A line for the operator, asked for by XS_CONTROL; NULL: nowhere. */
 	void (*log)(const char *line);
 	/* The monotonic clock; NULL: the system's. */
@@ -71,6 +78,17 @@ bool xsd_domain_exists(const struct xsd *xsd, uint32_t domid);
 /* Which life of the domid it is; 0: there is none. */
 uint64_t xsd_domain_life(const struct xsd *xsd, uint32_t domid);
 
+/*
+ * The domain's ring: a page that it granted, and its port (0: none), recorded
+ * so that a successor finds them. -ENOENT; or why it cannot be recorded, and
+ * then it is as before.
+ */
+int xsd_domain_set_ring(struct xsd *xsd, domid_t domid, grant_ref_t gref,
+			evtchn_port_t port) PV_MUST_CHECK;
+/* False: it has none. */
+bool xsd_domain_ring(const struct xsd *xsd, domid_t domid,
+		     grant_ref_t *ret_gref, evtchn_port_t *ret_port);
+
 /* Count everything again; returns the number of faults, which is 0. */
 unsigned xsd_check(const struct xsd *xsd);
 
@@ -87,6 +105,9 @@ void xsd_conn_close(struct xsd_conn *conn);
 /* As if it had been closed and opened again; what was unread is gone, and an
  * error of its own is forgiven. */
 void xsd_conn_reset(struct xsd_conn *conn);
+
+/* What its domain may be offered: XENSTORE_SERVER_FEATURE_*. */
+uint32_t xsd_conn_features(const struct xsd_conn *conn);
 
 /* Whether it may be fed now: not while it has too much unread output. */
 bool xsd_conn_wants_input(const struct xsd_conn *conn);

@@ -46,6 +46,9 @@ struct xsd_domain {
 	/* Who may hear of its end, besides those who may hear of everybody's:
 	 * the rights of @releaseDomain/N; NULL: nobody; journal. */
 	struct perms *release_perms;
+	/* Its shared page and port (xsd_domain_set_ring); 0: none; journal. */
+	grant_ref_t ring_gref;
+	evtchn_port_t ring_port;
 	struct list nodes; /* owned: struct store_node.owned */
 	struct list conns; /* struct xsd_conn.of_domain */
 	uint32_t nr_nodes, nr_watches, nr_transactions, nr_conns;

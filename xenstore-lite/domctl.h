@@ -35,6 +35,11 @@ enum domctl_op {
 	DOMCTL_SYNCED,
 	/* The run directory ends in order: forget everything, then exit. */
 	DOMCTL_END,
+	/* Before the domains, to each store: a connection to the broker as
+	 * domain 0, the same one for all, so that what one store has bound and
+	 * mapped is there for the next. It comes as a descriptor. */
+	DOMCTL_BROKER,
+	DOMCTL_NR_OPS /* one past the last */
 };
 
 struct domctl_msg {

@@ -59,13 +59,27 @@ static int create(struct domctl_server *ds, const struct domctl_msg *msg,
 	return err;
 }
 
+static int set_broker(struct domctl_server *ds, int *fd)
+{
+	int err = server_set_broker(ds->server, *fd);
+
+	if (!err)
+		*fd = -1;
+	return err;
+}
+
+static bool brings_fd(const struct domctl_msg *msg)
+{
+	return msg->op == DOMCTL_CREATE || msg->op == DOMCTL_BROKER;
+}
+
 static bool is_valid(const struct domctl_msg *msg, int fd)
 {
 	return msg->version == DOMCTL_VERSION && !msg->reserved &&
 	       !msg->status && msg->op >= DOMCTL_CREATE &&
-	       msg->op <= DOMCTL_END && msg->domid < DOMID_FIRST_RESERVED &&
+	       msg->op < DOMCTL_NR_OPS && msg->domid < DOMID_FIRST_RESERVED &&
 	       memchr(msg->name, '\0', sizeof(msg->name)) &&
-	       (fd >= 0) == (msg->op == DOMCTL_CREATE);
+	       (fd >= 0) == brings_fd(msg);
 }
 
 /* fd: what came along, or -1; set to -1 when it was taken over. */
@@ -82,6 +96,8 @@ static int carry_out(struct domctl_server *ds, const struct domctl_msg *msg,
 		server_remove_all(ds->server);
 		ds->ended = true;
 		return 0;
+	case DOMCTL_BROKER: return set_broker(ds, fd);
+	case DOMCTL_NR_OPS: break;
 	}
 	return -EINVAL;
 }

@@ -145,6 +145,7 @@ static const struct {
 	[XS_TRANSACTION_END] = { do_transaction_end, 0 },
 	[XS_INTRODUCE] = { do_introduce, PRIVILEGED },
 	[XS_RELEASE] = { do_release, PRIVILEGED },
+	[XS_RESUME] = { do_resume, PRIVILEGED },
 	[XS_GET_DOMAIN_PATH] = { do_get_domain_path, 0 },
 	[XS_WRITE] = { do_write, 0 },
 	[XS_MKDIR] = { do_mkdir, 0 },

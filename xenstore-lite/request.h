@@ -91,6 +91,7 @@ request_handler do_transaction_start;
 request_handler do_transaction_end;
 request_handler do_introduce;
 request_handler do_release;
+request_handler do_resume;
 request_handler do_get_domain_path;
 request_handler do_write;
 request_handler do_mkdir;

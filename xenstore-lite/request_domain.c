@@ -74,15 +74,54 @@ int do_set_target(struct xsd_conn *conn, const struct request *rq)
 	return err;
 }
 
-/* The broker introduces domains; to say it again does nothing. */
+/*
+ * The broker has made the domain known; what is introduced is its ring: the
+ * page gfn and the event channel. What follows them is ignored, as by Xen's
+ * xenstored.
+ */
 int do_introduce(struct xsd_conn *conn, const struct request *rq)
 {
-	const char *args[3];
-	uint32_t domid;
+	const struct xsd_domain *domain;
+	const char *args[4];
+	uint64_t gfn;
+	uint32_t port;
+	int err;
 
-	if (request_strings(rq, args, 3, 3) != 3 ||
-	    num_parse_u32(args[0], DOMID_FIRST_RESERVED - 1, &domid) ||
-	    !xsd_domain_exists(conn->xsd, domid))
+	if (request_strings(rq, args, 3, (int)ARRAY_SIZE(args)) < 0 ||
+	    num_parse_u64(args[1], UINT64_MAX, &gfn) ||
+	    num_parse_u32(args[2], UINT32_MAX, &port) || port == 0)
+		return -EINVAL;
+	domain = request_find_domain(conn, args[0], &err);
+	if (!domain)
+		return err;
+	/* Domain 0 has none here, and may not take its own connection away. */
+	if (domain->privileged)
+		return -EINVAL;
+	if (!conn->xsd->ops->introduce)
+		return -ENOSYS;
+	err = conn->xsd->ops->introduce(conn->arg, domain->domid, gfn, port);
+	if (!err)
+		request_answer_ok(conn, rq);
+	return err;
+}
+
+/*
+ * The domain was shut down and is to go on. Shutting down is no state of a
+ * domain here, where a domain is there or is not, so that nothing remains to
+ * be undone.
+ */
+int do_resume(struct xsd_conn *conn, const struct request *rq)
+{
+	const struct xsd_domain *domain;
+	const char *text;
+	int err = request_only_string(rq, &text);
+
+	if (err)
+		return err;
+	domain = request_find_domain(conn, text, &err);
+	if (!domain)
+		return err;
+	if (domain->privileged)
 		return -EINVAL;
 	request_answer_ok(conn, rq);
 	return 0;

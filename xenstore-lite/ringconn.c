@@ -31,14 +31,17 @@ int ringconn_open(struct ringconn *rc, struct platform *p, domid_t domid,
 		return err;
 	}
 	rc->conn = conn;
-	xsring_daemon_init(&rc->ring, rc->map.base);
+	xsring_daemon_init(&rc->ring, rc->map.base, xsd_conn_features(conn));
 	return 0;
 }
 
-void ringconn_close(struct ringconn *rc)
+void ringconn_close(struct ringconn *rc, bool keep_port)
 {
 	xsd_conn_close(rc->conn);
-	evtchn_close(rc->channel);
+	if (keep_port)
+		evtchn_abandon(rc->channel);
+	else
+		evtchn_close(rc->channel);
 	platform_unmap(rc->platform, &rc->map);
 }
 

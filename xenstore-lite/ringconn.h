@@ -63,7 +63,8 @@ struct ringconn {
 int ringconn_open(struct ringconn *rc, struct platform *p, domid_t domid,
 		  grant_ref_t gref, evtchn_port_t port,
 		  struct xsd_conn *conn) PV_MUST_CHECK;
-void ringconn_close(struct ringconn *rc);
+/* keep_port: another handle of the port goes on, now or in a successor. */
+void ringconn_close(struct ringconn *rc, bool keep_port);
 
 /* The guest was introduced: its connection begins. */
 void ringconn_start(struct ringconn *rc);

@@ -14,6 +14,8 @@
 #include "util/list.h"
 #include "util/log.h"
 #include "xenstore-lite/conn.h"
+#include "xenstore-lite/outlet.h"
+#include "xenstore-lite/rings.h"
 
 /* New clients of one domain in one round of the loop. */
 #define ACCEPT_BATCH 16
@@ -26,7 +28,8 @@ struct server {
 	struct xsd *xsd;
 	struct list listeners;
 	struct listener *by_id[DOMID_FIRST_RESERVED];
-	struct list unsent; /* clients that may have output */
+	struct list unsent; /* outlets that may have output */
+	struct rings *rings;
 	struct loop_prepare *flush;
 	struct loop_timer *resume;
 	struct log_limit limit;
@@ -43,7 +46,7 @@ struct listener {
 };
 
 struct client {
-	struct list unsent;
+	struct outlet outlet;
 	struct server *server;
 	struct xsd_conn *conn;
 	struct loop_fd *src;
@@ -56,30 +59,16 @@ struct client {
 
 static void client_close(struct client *client)
 {
-	list_del(&client->unsent);
+	outlet_fini(&client->outlet);
 	loop_fd_remove(client->src);
 	xsd_conn_close(client->conn);
 	close(client->fd);
 	free(client);
 }
 
-/* xsd_ops */
-static void client_has_output(void *arg)
+static void client_drop(struct outlet *outlet)
 {
-	struct client *client = arg;
-
-	if (list_empty(&client->unsent))
-		list_add_tail(&client->server->unsent, &client->unsent);
-}
-
-static void client_dropped(void *arg)
-{
-	client_close(arg);
-}
-
-static void say(const char *line)
-{
-	log_info("store: %s", line);
+	client_close(container_of(outlet, struct client, outlet));
 }
 
 static void set_events(struct client *client, bool unsent)
@@ -94,9 +83,10 @@ static void set_events(struct client *client, bool unsent)
 	loop_fd_set_events(client->src, events);
 }
 
-/* Send what there is, as far as the socket takes it. May close the client. */
-static void client_flush(struct client *client)
+/* As far as the socket takes it: the rest has an event. */
+static bool client_flush(struct outlet *outlet)
 {
+	struct client *client = container_of(outlet, struct client, outlet);
 	const void *data;
 	size_t len;
 	bool full = false;
@@ -111,10 +101,11 @@ static void client_flush(struct client *client)
 		if (!full &&
 		    (n < 0 || xsd_conn_sent(client->conn, (size_t)n) < 0)) {
 			client_close(client);
-			return;
+			return false;
 		}
 	}
 	set_events(client, full);
+	return false;
 }
 
 static void client_ready(void *arg, uint32_t events)
@@ -140,21 +131,7 @@ static void client_ready(void *arg, uint32_t events)
 		client_close(client);
 		return;
 	}
-	client_has_output(client);
-}
-
-static bool flush_all(void *arg)
-{
-	struct server *server = arg;
-
-	while (!list_empty(&server->unsent)) {
-		struct client *client = container_of(server->unsent.next,
-						     struct client, unsent);
-
-		list_del(&client->unsent);
-		client_flush(client);
-	}
-	return false;
+	outlet_wake(&client->outlet);
 }
 
 /* ---- listening --------------------------------------------------------------
@@ -162,17 +139,19 @@ static bool flush_all(void *arg)
 
 static int client_open(struct listener *listener, int fd)
 {
+	static const struct outlet_ops ops = { .flush = client_flush,
+					       .drop = client_drop };
 	struct client *client = calloc(1, sizeof(*client));
 	int err;
 
 	if (!client)
 		return -ENOMEM;
-	list_init(&client->unsent);
+	outlet_init(&client->outlet, &listener->server->unsent, &ops);
 	client->server = listener->server;
 	client->fd = fd;
 	client->events = EPOLLIN;
-	err = xsd_conn_open(listener->server->xsd, listener->domid, client,
-			    &client->conn);
+	err = xsd_conn_open(listener->server->xsd, listener->domid,
+			    &client->outlet, &client->conn);
 	if (err)
 		goto fail;
 	err = loop_fd_add(listener->server->loop, fd, client->events,
@@ -310,9 +289,16 @@ int server_add_domain(struct server *server, domid_t domid, uint64_t life,
 	if (err)
 		return err;
 	err = listener_open(server, domid, life, uid, listen_fd);
-	if (err && !known)
+	if (!err)
+		rings_recover(server->rings, domid);
+	else if (!known)
 		xsd_domain_destroy(server->xsd, domid);
 	return err;
+}
+
+int server_set_broker(struct server *server, int fd)
+{
+	return rings_set_broker(server->rings, fd);
 }
 
 int server_remove_domain(struct server *server, domid_t domid, uint64_t life)
@@ -345,11 +331,56 @@ void server_remove_all(struct server *server)
 	server_remove_unserved(server);
 }
 
+/* ---- the server -----------------------------------------------------------
+ */
+
+static void has_output(void *arg)
+{
+	outlet_wake(arg);
+}
+
+static void dropped(void *arg)
+{
+	struct outlet *outlet = arg;
+
+	outlet->ops->drop(outlet);
+}
+
+static int introduce(void *arg, domid_t domid, uint64_t gfn, evtchn_port_t port)
+{
+	const struct outlet *outlet = arg;
+	struct server *server =
+		container_of(outlet->queue, struct server, unsent);
+
+	return rings_introduce(server->rings, domid, gfn, port);
+}
+
+static void say(const char *line)
+{
+	log_info("store: %s", line);
+}
+
+static bool flush_all(void *arg)
+{
+	struct server *server = arg;
+	bool more = false;
+
+	while (!list_empty(&server->unsent)) {
+		struct outlet *outlet = container_of(server->unsent.next,
+						     struct outlet, unsent);
+
+		list_del(&outlet->unsent);
+		more |= outlet->ops->flush(outlet);
+	}
+	return more;
+}
+
 int server_open(struct loop *loop, struct server **ret)
 {
 	static const struct xsd_ops ops = {
-		.output = client_has_output,
-		.dropped = client_dropped,
+		.output = has_output,
+		.dropped = dropped,
+		.introduce = introduce,
 		.log = say,
 	};
 	struct server *server = calloc(1, sizeof(*server));
@@ -368,9 +399,13 @@ int server_open(struct loop *loop, struct server **ret)
 	err = xsd_open(secret, &ops, &server->xsd);
 	if (err)
 		goto fail;
-	err = loop_prepare_add(loop, flush_all, server, &server->flush);
+	/* First what comes in, then what goes out. */
+	err = rings_open(loop, server->xsd, &server->unsent, &server->rings);
 	if (err)
 		goto fail_xsd;
+	err = loop_prepare_add(loop, flush_all, server, &server->flush);
+	if (err)
+		goto fail_rings;
 	err = loop_timer_add(loop, resume_accepting, server, &server->resume);
 	if (err)
 		goto fail_prepare;
@@ -379,6 +414,8 @@ int server_open(struct loop *loop, struct server **ret)
 
 fail_prepare:
 	loop_prepare_remove(server->flush);
+fail_rings:
+	rings_close(server->rings);
 fail_xsd:
 	xsd_close(server->xsd);
 fail:
@@ -392,6 +429,7 @@ void server_close(struct server *server)
 		return;
 	list_for_each_safe(l, tmp, &server->listeners)
 		listener_close(container_of(l, struct listener, link));
+	rings_close(server->rings);
 	xsd_close(server->xsd);
 	loop_timer_remove(server->resume);
 	loop_prepare_remove(server->flush);

@@ -25,9 +25,16 @@ int server_open(struct loop *loop, struct server **ret) PV_MUST_CHECK;
 void server_close(struct server *server); /* NULL is fine */
 
 /*
+ * The connection to the broker over which guests' shared pages are reached
+ * (rings.h), before the domains; taken over on success only.
+ */
+int server_set_broker(struct server *server, int fd) PV_MUST_CHECK;
+
+/*
  * A domain lives: serve it at listen_fd, which is taken over on success only.
  * Domain 0 included. When the store knows this life of the domid already, its
- * nodes stay as they are, and only the socket is new; another life of it is
+ * nodes stay as they are, only the socket is new, and the ring that was
+ * introduced is served again; another life of it is
  * over. -EINVAL; -ENOMEM; or why there can be no nodes.
  */
 int server_add_domain(struct server *server, domid_t domid, uint64_t life,

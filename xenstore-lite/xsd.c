@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "util/num.h"
+#include "xenstore-lite/persist.h"
 #include "xenstore-lite/private.h"
 
 int xsd_open(uint64_t secret, const struct xsd_ops *ops, struct xsd **ret)
@@ -76,6 +77,41 @@ uint64_t xsd_domain_life(const struct xsd *xsd, uint32_t domid)
 		xsd_domain_find(&xsd->store.domains, domid);
 
 	return d ? d->incarnation : 0;
+}
+
+int xsd_domain_set_ring(struct xsd *xsd, domid_t domid, grant_ref_t gref,
+			evtchn_port_t port)
+{
+	struct xsd_domain *domain = xsd_domain_find(&xsd->store.domains, domid);
+	grant_ref_t old_gref;
+	evtchn_port_t old_port;
+	int err;
+
+	if (!domain)
+		return -ENOENT;
+	old_gref = domain->ring_gref;
+	old_port = domain->ring_port;
+	domain->ring_gref = gref;
+	domain->ring_port = port;
+	err = persist_domain(xsd, domain);
+	if (err) {
+		domain->ring_gref = old_gref;
+		domain->ring_port = old_port;
+	}
+	return err;
+}
+
+bool xsd_domain_ring(const struct xsd *xsd, domid_t domid,
+		     grant_ref_t *ret_gref, evtchn_port_t *ret_port)
+{
+	const struct xsd_domain *domain =
+		xsd_domain_find(&xsd->store.domains, domid);
+
+	if (!domain || !domain->ring_port)
+		return false;
+	*ret_gref = domain->ring_gref;
+	*ret_port = domain->ring_port;
+	return true;
 }
 
 void xsd_changed(void *arg, const struct change *change)

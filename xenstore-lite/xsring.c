@@ -192,12 +192,13 @@ static void begin_at(struct xsring *r, uint32_t in_cons, uint32_t out_prod)
 /* ---- the daemon's half --------------------------------------------------- */
 
 void xsring_daemon_init(struct xsring *r,
-			struct xenstore_domain_interface PV_SHARED *page)
+			struct xenstore_domain_interface PV_SHARED *page,
+			uint32_t features)
 {
-	*r = (struct xsring){ .page = page, .side = XSRING_DAEMON };
-	store(&page_of(r)->server_features,
-	      XENSTORE_SERVER_FEATURE_RECONNECTION |
-		      XENSTORE_SERVER_FEATURE_ERROR);
+	*r = (struct xsring){ .page = page,
+			      .side = XSRING_DAEMON,
+			      .features = features };
+	store(&page_of(r)->server_features, features);
 }
 
 void xsring_daemon_resume(struct xsring *r, uint32_t in_cons, uint32_t out_prod)
@@ -211,8 +212,9 @@ void xsring_daemon_resume(struct xsring *r, uint32_t in_cons, uint32_t out_prod)
 
 bool xsring_daemon_asked(const struct xsring *r)
 {
-	return __atomic_load_n(&page_of(r)->connection, __ATOMIC_ACQUIRE) ==
-	       XENSTORE_RECONNECT;
+	return r->features & XENSTORE_SERVER_FEATURE_RECONNECTION &&
+	       __atomic_load_n(&page_of(r)->connection, __ATOMIC_ACQUIRE) ==
+		       XENSTORE_RECONNECT;
 }
 
 void xsring_daemon_connect(struct xsring *r)
@@ -224,7 +226,8 @@ void xsring_daemon_connect(struct xsring *r)
 	store(&page->req_prod, 0);
 	store(&page->rsp_cons, 0);
 	store(&page->rsp_prod, 0);
-	store(&page->error, XENSTORE_ERROR_NONE);
+	if (r->features & XENSTORE_SERVER_FEATURE_ERROR)
+		store(&page->error, XENSTORE_ERROR_NONE);
 	/* Pairs with the load in xsring_guest_state(). */
 	__atomic_store_n(&page->connection, XENSTORE_CONNECTED,
 			 __ATOMIC_RELEASE);
@@ -232,7 +235,8 @@ void xsring_daemon_connect(struct xsring *r)
 
 void xsring_daemon_fail(struct xsring *r, uint32_t error)
 {
-	store(&page_of(r)->error, error);
+	if (r->features & XENSTORE_SERVER_FEATURE_ERROR)
+		store(&page_of(r)->error, error);
 }
 
 /* ---- the guest's half ---------------------------------------------------- */

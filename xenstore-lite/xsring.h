@@ -55,6 +55,7 @@ struct xsring {
 	uint32_t out_cons;  /* the peer's index as last seen and checked */
 	bool broken;	    /* an index was impossible */
 	bool waiting;	    /* a guest's: for "connected" */
+	uint32_t features;  /* a daemon's: what it offers */
 };
 
 /* ---- both halves --------------------------------------------------------- */
@@ -81,9 +82,14 @@ bool xsring_push(struct xsring *r) PV_MUST_CHECK;
 
 /* ---- the daemon's half --------------------------------------------------- */
 
-/* Touches nothing of the page but the features that it offers there. */
+/*
+ * Touches nothing of the page but the features that it offers there. Without
+ * XENSTORE_SERVER_FEATURE_ERROR the error word stays untouched, without
+ * _RECONNECTION nobody is heard who asks.
+ */
 void xsring_daemon_init(struct xsring *r,
-			struct xenstore_domain_interface PV_SHARED *page);
+			struct xenstore_domain_interface PV_SHARED *page,
+			uint32_t features);
 /* Go on at these indices, our own, as a predecessor's image has them; shows
  * them. Notify. */
 void xsring_daemon_resume(struct xsring *r, uint32_t in_cons,

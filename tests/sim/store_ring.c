@@ -124,7 +124,7 @@ static void client_close(void *arg)
 	struct client *c = arg;
 
 	if (c->open)
-		ringconn_close(&c->rc);
+		ringconn_close(&c->rc, false);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -169,9 +169,7 @@ static void store_restart(void)
 
 		if (!c->open)
 			continue;
-		xsd_conn_close(c->rc.conn);
-		evtchn_abandon(c->rc.channel);
-		platform_unmap(w.dom0, &c->rc.map);
+		ringconn_close(&c->rc, true);
 		memset(c, 0, sizeof(*c));
 	}
 	xsd_close(w.xsd);

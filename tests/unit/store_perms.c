@@ -196,9 +196,14 @@ static void only_domain_0_introduces_releases_and_controls(void)
 	UNIT_CHECK(peer_text(root, XS_CONTROL, 0, "check") == 0 &&
 		   peer_replied(root, "OK"));
 	UNIT_CHECK(peer_text(root, XS_CONTROL, 0, "nonsense") == -EINVAL);
-	UNIT_CHECK(peer_ask(root, XS_INTRODUCE, 0, "2\0001\0001", 6) == 0);
+	UNIT_CHECK(peer_ask(root, XS_INTRODUCE, 0, "2\0001\0001", 6) ==
+		   -ENOSYS);
 	UNIT_CHECK(peer_ask(root, XS_INTRODUCE, 0, "9\0001\0001", 6) ==
-		   -EINVAL);
+		   -ENOENT);
+	UNIT_CHECK(peer_text(one, XS_RESUME, 0, "2") == -EACCES);
+	UNIT_CHECK(peer_text(root, XS_RESUME, 0, "2") == 0);
+	UNIT_CHECK(peer_text(root, XS_RESUME, 0, "9") == -ENOENT);
+	UNIT_CHECK(peer_text(root, XS_RESUME, 0, "0") == -EINVAL);
 	UNIT_CHECK(peer_text(root, XS_RELEASE, 0, "0") == -EINVAL);
 	UNIT_CHECK(peer_text(root, XS_RELEASE, 0, "9") == -ENOENT);
 	UNIT_CHECK(peer_text(root, XS_RELEASE, 0, "2") == 0);

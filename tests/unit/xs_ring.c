@@ -15,6 +15,8 @@
 #include "tests/unit/unit.h"
 
 #define SIZE XENSTORE_RING_SIZE
+#define BOTH                                                                   \
+	(XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR)
 
 static _Alignas(4096) unsigned char memory[4096];
 
@@ -32,7 +34,7 @@ static void fresh(void)
 {
 	memset(memory, 0, sizeof(memory));
 	xsring_guest_init(&guest_half, shared(), true);
-	xsring_daemon_init(&daemon_half, shared());
+	xsring_daemon_init(&daemon_half, shared(), BOTH);
 	xsring_daemon_connect(&daemon_half);
 	(void)xsring_guest_state(&guest_half);
 }
@@ -346,8 +348,8 @@ static void a_fresh_page_waits_until_it_is_introduced(void)
 	xsring_guest_init(&guest_half, shared(), true);
 	UNIT_CHECK(page->connection == XENSTORE_RECONNECT);
 	UNIT_CHECK(xsring_guest_state(&guest_half) == XSRING_WAITING);
-	xsring_daemon_init(&daemon_half, shared());
-	UNIT_CHECK(page->server_features == 3);
+	xsring_daemon_init(&daemon_half, shared(), BOTH);
+	UNIT_CHECK(page->server_features == BOTH);
 	UNIT_CHECK(xsring_guest_state(&guest_half) == XSRING_WAITING);
 	xsring_daemon_connect(&daemon_half);
 	UNIT_CHECK(page->connection == XENSTORE_CONNECTED);
@@ -387,6 +389,19 @@ static void an_error_word_that_is_not_offered_says_nothing(void)
 	UNIT_CHECK(xsring_guest_state(&guest_half) == XSRING_CONNECTED);
 }
 
+static void what_is_not_offered_is_not_used(void)
+{
+	fresh();
+	xsring_daemon_init(&daemon_half, shared(), 0);
+	page->connection = XENSTORE_RECONNECT;
+	page->error = 99;
+	UNIT_CHECK(!xsring_daemon_asked(&daemon_half));
+	xsring_daemon_fail(&daemon_half, XENSTORE_ERROR_PROTO);
+	UNIT_CHECK(page->error == 99);
+	xsring_daemon_connect(&daemon_half);
+	UNIT_CHECK(page->error == 99);
+}
+
 static void reconnecting_empties_both_queues(void)
 {
 	fresh_at(999, 888);
@@ -419,7 +434,7 @@ static void a_successor_goes_on_where_its_predecessor_was(void)
 	(void)get(&daemon_half, 0, 60, &n);
 	(void)put(&daemon_half, 0, 20);
 	/* Nothing of it was shown. */
-	xsring_daemon_init(&successor, shared());
+	xsring_daemon_init(&successor, shared(), BOTH);
 	xsring_daemon_resume(&successor, daemon_half.in_cons,
 			     daemon_half.out_prod);
 	UNIT_CHECK(get(&successor, 60, SIZE, &n) && n == 40);
@@ -447,5 +462,6 @@ UNIT_MAIN("xs_ring", UNIT_TEST(bytes_arrive_as_they_were_sent_both_ways),
 	  UNIT_TEST(a_page_that_was_introduced_is_used_as_it_is),
 	  UNIT_TEST(a_daemon_without_the_feature_is_not_asked),
 	  UNIT_TEST(an_error_word_that_is_not_offered_says_nothing),
+	  UNIT_TEST(what_is_not_offered_is_not_used),
 	  UNIT_TEST(reconnecting_empties_both_queues),
 	  UNIT_TEST(a_successor_goes_on_where_its_predecessor_was))
