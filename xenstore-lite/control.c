@@ -103,6 +103,8 @@ static const struct {
 	{ "log", "[on|off|+io|-io]", control_log, 1 },
 	{ "memreport", "", memreport, 0 },
 	{ "print", "<string>", print, 1 },
+	{ "quota", "[set <name> <val>|<domid>|max [-r]]", control_quota, 3 },
+	{ "quota-soft", "[set <name> <val>]", control_quota_soft, 3 },
 	{ "stats", "[<section> [<from>]]", control_stats, 2 },
 	{ "help", "", help, 0 },
 };

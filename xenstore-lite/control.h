@@ -5,6 +5,7 @@
  *
  *	control.c        the commands
  *	control_stats.c  stats: what stats.h counts, in pages
+ *	control_quota.c  quota, quota-soft
  *	control_log.c    log: a line per request
  *
  * Commands are Xen's where Xen has one, so that xenstore-control works; their
@@ -37,8 +38,10 @@ struct control_call {
 /* -EINVAL: not so; xenstore-control then shows what there is. */
 typedef int control_fn(const struct control_call *call);
 
-control_fn control_stats;
 control_fn control_log;
+control_fn control_quota;
+control_fn control_quota_soft;
+control_fn control_stats;
 
 /* A request was answered while the log is on. */
 void control_log_request(const struct xsd_conn *conn, const struct request *rq,

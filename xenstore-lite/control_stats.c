@@ -239,8 +239,6 @@ static void quotas(const struct xsd *xsd, struct pager *p)
 			continue;
 		use_look(domain);
 		for (unsigned i = 0; i < XSD_NR_USES; i++) {
-			uint32_t limit = use_limit(domain, (enum xsd_use)i);
-
 			key.part[1] = i;
 			if (domain->use_max[i] == 0 || !wants(p, &key))
 				continue;
@@ -249,7 +247,7 @@ static void quotas(const struct xsd *xsd, struct pager *p)
 			    domain->domid, use_name((enum xsd_use)i),
 			    use_now(domain, (enum xsd_use)i),
 			    domain->use_max[i],
-			    limit == XSD_UNLIMITED ? 0 : limit);
+			    use_limit(domain, (enum xsd_use)i));
 		}
 	}
 }

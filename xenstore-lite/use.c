@@ -54,18 +54,7 @@ uint32_t use_now(const struct xsd_domain *domain, enum xsd_use use)
 
 uint32_t use_limit(const struct xsd_domain *domain, enum xsd_use use)
 {
-	const struct xsd_limits *limits = domain->limits;
-
-	switch (use) {
-	case XSD_USE_NODES: return limits->nodes;
-	case XSD_USE_WATCHES: return limits->watches;
-	case XSD_USE_TRANSACTIONS: return limits->transactions;
-	case XSD_USE_TXN_NODES: return limits->txn_nodes;
-	case XSD_USE_EVENTS: return limits->event_bytes;
-	case XSD_USE_CONNECTIONS: return limits->connections;
-	case XSD_NR_USES: break;
-	}
-	return XSD_UNLIMITED;
+	return xsd_quota_get(xsd_quota_find(use_name(use)), domain->limits);
 }
 
 void use_look(struct xsd_domain *domain)

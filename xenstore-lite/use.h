@@ -18,7 +18,7 @@
 /* The quota's name, as XS_CONTROL and GET_QUOTA call it. */
 const char *use_name(enum xsd_use use);
 uint32_t use_now(const struct xsd_domain *domain, enum xsd_use use);
-/* XSD_UNLIMITED: none. */
+/* 0: none. */
 uint32_t use_limit(const struct xsd_domain *domain, enum xsd_use use);
 
 static inline void use_saw(struct xsd_domain *domain, enum xsd_use use,

@@ -183,6 +183,91 @@ static void does_not_log_more_than_a_disk_can_bear(void)
 	xsd_close(xsd);
 }
 
+static void shows_and_sets_quotas_as_xen_does(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+
+	UNIT_CHECK(control(root, "quota") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "Quota settings:\n") == 1);
+	UNIT_CHECK(nr_lines_of(root->reply, "nodes            :     1000 "
+					    "Nodes per domain\n") == 1);
+	UNIT_CHECK(nr_lines_of(root->reply, "memory           :  2621440 ") ==
+		   1);
+	UNIT_CHECK(says(root, "quota-soft",
+			"Quota settings:\nmemory           :  2097152 "
+			"Memory per domain (warning level)\n"));
+	UNIT_CHECK(says(root, "quota-soft set memory 4711", "OK"));
+	UNIT_CHECK(control(root, "quota-soft") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "memory           :     4711 ") ==
+		   1);
+	UNIT_CHECK(control(root, "quota-soft set nodes 3") == -EINVAL);
+	UNIT_CHECK(control(root, "quota-soft 3") == -EINVAL);
+	UNIT_CHECK(control(root, "quota set nodes") == -EINVAL);
+	UNIT_CHECK(control(root, "quota set nodes 0") == -EINVAL);
+	UNIT_CHECK(control(root, "quota set nodes -1") == -EINVAL);
+	UNIT_CHECK(control(root, "quota set nodes 2147483648") == -EINVAL);
+	UNIT_CHECK(control(root, "quota set soft-memory 5") == -EINVAL);
+	UNIT_CHECK(control(root, "quota set pears 5") == -EINVAL);
+	UNIT_CHECK(control(guest, "quota set nodes 5000") == -EACCES);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+/* Whoever has a quota of his own keeps it; the others get the new one. */
+static void sets_the_quota_of_those_that_have_none_of_their_own(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	struct peer *own = peer_open(xsd, 4), *later;
+
+	UNIT_CHECK(peer_ask(root, XS_SET_QUOTA, 0, "4\0watches\0002", 12) == 0);
+	UNIT_CHECK(says(root, "quota set watches 1", "OK"));
+	later = peer_open(xsd, 5);
+	UNIT_CHECK(peer_watch(guest, "data", "a") == 0);
+	UNIT_CHECK(peer_watch(guest, "data", "b") < 0);
+	UNIT_CHECK(peer_watch(later, "data", "a") == 0);
+	UNIT_CHECK(peer_watch(later, "data", "b") < 0);
+	UNIT_CHECK(peer_watch(own, "data", "a") == 0);
+	UNIT_CHECK(peer_watch(own, "data", "b") == 0);
+	UNIT_CHECK(peer_watch(own, "data", "c") < 0);
+	peer_close(later);
+	peer_close(own);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+static void shows_what_domains_use_as_xen_does(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+
+	UNIT_CHECK(peer_watch(guest, "data", "a") == 0);
+	UNIT_CHECK(peer_watch(guest, "data", "b") == 0);
+	UNIT_CHECK(peer_unwatch(guest, "data", "b") == 0);
+	UNIT_CHECK(control(root, "quota 3") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "Domain 3:\n") == 1);
+	UNIT_CHECK(nr_lines_of(root->reply, "watches          :        1 "
+					    "(max        2)\n") == 1);
+	UNIT_CHECK(control(root, "quota 4") == -ENOENT);
+	UNIT_CHECK(control(root, "quota x") == -EINVAL);
+	peer_close(guest);
+	UNIT_CHECK(xsd_domain_destroy(xsd, 3) == 0);
+	UNIT_CHECK(control(root, "quota max") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "Max. seen accounting values:\n") ==
+		   1);
+	UNIT_CHECK(nr_lines_of(root->reply, "watches          :        2\n") ==
+		   1);
+	UNIT_CHECK(control(root, "quota max -x") == -EINVAL);
+	UNIT_CHECK(control(root, "quota max -r") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "watches          :        0\n") ==
+		   1);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
 /* ---- figures ---------------------------------------------------------- */
 
 static void counts_requests_and_errors_by_kind(void)
@@ -571,6 +656,9 @@ UNIT_MAIN("store_control",
 	  UNIT_TEST(answers_only_the_privileged_and_what_it_knows),
 	  UNIT_TEST(logs_requests_while_it_is_told_to),
 	  UNIT_TEST(does_not_log_more_than_a_disk_can_bear),
+	  UNIT_TEST(shows_and_sets_quotas_as_xen_does),
+	  UNIT_TEST(sets_the_quota_of_those_that_have_none_of_their_own),
+	  UNIT_TEST(shows_what_domains_use_as_xen_does),
 	  UNIT_TEST(counts_requests_and_errors_by_kind),
 	  UNIT_TEST(reads_the_clock_once_a_request),
 	  UNIT_TEST(does_not_count_the_time_between_requests),
