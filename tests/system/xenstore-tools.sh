@@ -88,6 +88,38 @@ done
 check_output "lists what fits no message" 400 \
 	sh -c "XENSTORED_PATH=$RUN/0/xenstore xenstore-list /big | wc -l"
 
+# ---- control ---------------------------------------------------------------
+# Debian's xenstore-utils has only a link to it; it is in xen-utils-VERSION.
+for control in "$(command -v xenstore-control)" \
+	/usr/lib/xen-*/bin/xenstore-control; do
+	[ -x "$control" ] && break
+	control=
+done
+if [ "$control" ]; then
+	check_output "the store finds no fault with itself" OK \
+		as 0 "$control" check
+	check "has help" sh -c "XENSTORED_PATH=$RUN/0/xenstore '$control' help |
+		grep -q '^quota-soft '"
+	check_output "sets a quota" OK as 0 "$control" quota set watches 99
+	check "and shows it" sh -c "XENSTORED_PATH=$RUN/0/xenstore '$control' \
+		quota | grep -q '^watches  *:  *99 '"
+	check_output "puts it back" OK as 0 "$control" quota set watches 128
+	check "shows what a domain uses" sh -c \
+		"XENSTORED_PATH=$RUN/0/xenstore '$control' quota 0 |
+		grep -q '^nodes  *: .* (max '"
+	check_output "logs requests" OK as 0 "$control" log on
+	as 0 xenstore-read /t/c >/dev/null
+	check_output "until it is told to stop" OK as 0 "$control" log off
+	check "and did" grep -q ': READ /t/c tx 0: OK' "$daemon_out.err"
+	check_output "writes into the log" OK as 0 "$control" print "hello there"
+	check "which has it" grep -q 'control: hello there$' "$daemon_out.err"
+	check "counts its work" sh -c "XENSTORED_PATH=$RUN/0/xenstore \
+		'$control' stats ops | grep -q '^op name=READ count=[1-9]'"
+	check_fails "knows no other command" as 0 "$control" nonsense
+else
+	skip "control: needs xenstore-control (xen-utils-VERSION)"
+fi
+
 # ---- guests ----------------------------------------------------------------
 if command -v pvsplit >/dev/null 2>&1 &&
 	pvsplit domain-create --run-dir "$RUN" --uid 12345 one >/dev/null &&
