@@ -108,9 +108,9 @@ if [ "$control" ]; then
 		"XENSTORED_PATH=$RUN/0/xenstore '$control' quota 0 |
 		grep -q '^nodes  *: .* (max '"
 	check_output "logs requests" OK as 0 "$control" log on
-	as 0 xenstore-read /t/c >/dev/null
+	as 0 xenstore-read /t/w >/dev/null
 	check_output "until it is told to stop" OK as 0 "$control" log off
-	check "and did" grep -q ': READ /t/c tx 0: OK' "$daemon_out.err"
+	check "and did" grep -q ': READ /t/w tx 0: OK' "$daemon_out.err"
 	check_output "writes into the log" OK as 0 "$control" print "hello there"
 	check "which has it" grep -q 'control: hello there$' "$daemon_out.err"
 	check "counts its work" sh -c "XENSTORED_PATH=$RUN/0/xenstore \
