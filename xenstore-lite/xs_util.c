@@ -121,7 +121,8 @@ int xs_transaction(struct xs *xs, xs_txn_fn *fn, void *arg)
 			return err;
 		err = fn(xs, tx, arg);
 		end = xs_transaction_end(xs, tx, err == 0);
-		if (!err)
+		/* Lost on the way: what fn thought of it is void. */
+		if (!err || (end == -EAGAIN && err != -ETIMEDOUT))
 			err = end;
 	}
 	return err;
