@@ -12,8 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/num.h"
 #include "xenstore-lite/xs.h"
+
+/* The monitor serves nobody meanwhile, and its worker waits. */
+#define STORE_TIMEOUT_NS (10 * NS_PER_S)
 
 _Static_assert(sizeof(struct storage_desc) <= MONITOR_INFO_MAX,
 	       "a description fits a monitor's message");
@@ -63,21 +67,19 @@ static int ask_store(struct platform *p, domid_t domid, uint32_t handle,
 {
 	char dir[64];
 	struct xs *xs;
-	int fd, err;
+	int err;
 
 	err = str_printf(dir, sizeof(dir), "/libxl/%u/device/vbd/%u", domid,
 			 handle);
 	if (err < 0)
 		return err;
-	fd = platform_store_connect(p);
-	err = fd < 0 ? fd : xs_open_fd(fd, &xs);
+	err = xs_open(platform_store_connector, p, &xs);
 	if (err) {
-		if (fd >= 0)
-			close(fd);
 		snprintf(why, WHY_MAX, "cannot reach the store: %s",
 			 strerrordesc_np(-err));
 		return err;
 	}
+	xs_set_timeout(xs, STORE_TIMEOUT_NS);
 	err = read_config(xs, platform_domid(p), dir, ret, why);
 	xs_close(xs);
 	return err;

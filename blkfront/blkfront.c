@@ -85,7 +85,7 @@ static int open_domain(struct blkfront *bf,
 	const char *dir =
 		config->run_dir ? config->run_dir : platform_run_dir();
 	struct epoll_event ev = { .events = EPOLLIN };
-	int fd, err;
+	int err;
 
 	err = platform_lite_open(config->run_dir, config->domid, &bf->platform);
 	if (err) {
@@ -102,11 +102,8 @@ static int open_domain(struct blkfront *bf,
 		    config->handle, config->domid);
 		return err;
 	}
-	fd = platform_store_connect(bf->platform);
-	err = fd < 0 ? fd : xs_open_fd(fd, &bf->xs);
+	err = xs_open(platform_store_connector, bf->platform, &bf->xs);
 	if (err) {
-		if (fd >= 0)
-			close(fd);
 		say(why, why_size,
 		    "cannot reach the store of domain %u in %s: %s",
 		    config->domid, dir, strerrordesc_np(-err));

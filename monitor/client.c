@@ -102,8 +102,8 @@ static int set_key(struct monitor_request *req, const char *key)
 	return err < 0 ? err : 0;
 }
 
-int monitor_client_open(int sock, int *ret_broker_fd, int *ret_store_fd,
-			uint32_t *ret_generation, struct monitor_client **ret)
+int monitor_client_open(int sock, int *ret_broker_fd, uint32_t *ret_generation,
+			struct monitor_client **ret)
 {
 	struct monitor_request req = { .op = MONITOR_OP_HELLO };
 	struct monitor_client *mc = calloc(1, sizeof(*mc));
@@ -117,11 +117,10 @@ int monitor_client_open(int sock, int *ret_broker_fd, int *ret_store_fd,
 		err = -errno;
 		goto fail;
 	}
-	err = call(mc, &req, -1, &reply, fds, 2);
+	err = call(mc, &req, -1, &reply, fds, 1);
 	if (err)
 		goto fail;
 	*ret_broker_fd = fds[0];
-	*ret_store_fd = fds[1];
 	*ret_generation = reply.generation;
 	*ret = mc;
 	return 0;
@@ -137,6 +136,16 @@ void monitor_client_close(struct monitor_client *mc)
 		return;
 	close(mc->sock);
 	free(mc);
+}
+
+int monitor_client_connect_store(struct monitor_client *mc)
+{
+	struct monitor_request req = { .op = MONITOR_OP_STORE };
+	struct monitor_reply reply;
+	int fds[MONITOR_FDS_MAX];
+	int err = call(mc, &req, -1, &reply, fds, 1);
+
+	return err ? err : fds[0];
 }
 
 int monitor_client_open_device(struct monitor_client *mc, domid_t domid,

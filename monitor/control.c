@@ -11,16 +11,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "util/log.h"
 #include "util/num.h"
 
 static const int end_signals[] = { SIGTERM };
-
-static void store_lost(struct control *c, int err)
-{
-	log_error("the store is gone: %s", strerrordesc_np(-err));
-	loop_stop(c->loop, err);
-}
 
 static void store_readable(void *arg, uint32_t events)
 {
@@ -29,7 +22,7 @@ static void store_readable(void *arg, uint32_t events)
 
 	(void)events;
 	if (err)
-		store_lost(c, err);
+		loop_stop(c->loop, err);
 }
 
 /* Events that came during another call, before the loop sleeps. */
@@ -39,7 +32,7 @@ static bool store_prepare(void *arg)
 	int err = xs_pending(c->xs) ? xs_dispatch(c->xs) : 0;
 
 	if (err)
-		store_lost(c, err);
+		loop_stop(c->loop, err);
 	return !err && xs_pending(c->xs);
 }
 
@@ -80,11 +73,16 @@ static int drop_privileges(void)
 	return close_range(MONITOR_WORKER_FD + 1, UINT_MAX, 0) ? -errno : 0;
 }
 
-/* The connections that the monitor made for us. */
+static int connect_store(void *arg)
+{
+	return monitor_client_connect_store(arg);
+}
+
+/* The connections that the monitor makes for us. */
 static int connect_all(struct control *c)
 {
-	int broker_fd, store_fd;
-	int err = monitor_client_open(MONITOR_WORKER_FD, &broker_fd, &store_fd,
+	int broker_fd;
+	int err = monitor_client_open(MONITOR_WORKER_FD, &broker_fd,
 				      &c->generation, &c->monitor);
 
 	if (err)
@@ -92,13 +90,9 @@ static int connect_all(struct control *c)
 	err = platform_lite_adopt(broker_fd, &c->platform);
 	if (err) {
 		close(broker_fd);
-		close(store_fd);
 		return err;
 	}
-	err = xs_open_fd(store_fd, &c->xs);
-	if (err)
-		close(store_fd);
-	return err;
+	return xs_open(connect_store, c->monitor, &c->xs);
 }
 
 static int watch_all(struct control *c)

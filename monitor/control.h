@@ -7,11 +7,14 @@
  *			loop made, everything watched
  *	(the backend opens its data threads and its xenbus bus)
  *	control_ready	the monitor is told
- *	control_run	until SIGTERM, the monitor's end or the store's
+ *	control_run	until SIGTERM or the monitor's end
  *	(the backend closes both again)
  *	control_close
  *
- * Thread: the control thread. Logs: that the store is gone.
+ * A store that ends or hangs is waited for (xs.h); it is asked anew once it is
+ * there again.
+ *
+ * Thread: the control thread. Logs: never.
  */
 #ifndef MONITOR_CONTROL_H
 #define MONITOR_CONTROL_H
@@ -42,7 +45,7 @@ struct control {
 int control_open(struct control *c, void (*fired)(void *arg),
 		 void *arg) PV_MUST_CHECK;
 int control_ready(struct control *c) PV_MUST_CHECK;
-/* 0 at an orderly end, -errno when the store was lost. */
+/* 0 at an orderly end. */
 int control_run(struct control *c) PV_MUST_CHECK;
 void control_close(struct control *c);
 

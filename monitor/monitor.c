@@ -44,7 +44,7 @@ struct monitor {
 
 	/* The worker; pid 0: none. */
 	pid_t pid;
-	int pidfd, sock, store_fd;
+	int pidfd, sock;
 	struct loop_fd *pid_src, *sock_src;
 	uint64_t started_ns;
 	uint32_t generation; /* the next worker's */
@@ -56,6 +56,15 @@ struct monitor {
 	int result;
 	struct log_limit limit;
 };
+
+static int domain_path(const struct monitor *m, const char *name, char *path,
+		       size_t size)
+{
+	int n = str_printf(path, size, "%s/%u/%s", m->config->run_dir,
+			   m->config->domid, name);
+
+	return n < 0 ? n : 0;
+}
 
 /* ---- calls of the worker ------------------------------------------------ */
 
@@ -71,22 +80,38 @@ static bool key_is_valid(const char key[MONITOR_KEY_MAX])
 	return true;
 }
 
-/* The fds of a reply; they stay their owner's. */
+/* The fds of a reply; they stay their owner's, but for own_fd (or -1). */
 struct answer {
 	struct monitor_reply reply;
 	int fds[MONITOR_FDS_MAX];
+	int own_fd;
 };
 
 static void serve_hello(struct monitor *m, struct answer *a)
 {
-	if (m->store_fd < 0) {
-		a->reply.error = -EALREADY;
+	a->reply.generation = m->generation - 1;
+	a->reply.nr_fds = 1;
+	a->fds[0] = m->broker_fd;
+}
+
+static void serve_store(struct monitor *m, struct answer *a)
+{
+	char path[512];
+	int fd = domain_path(m, "xenstore", path, sizeof(path));
+
+	if (!fd)
+		fd = unix_connect_now(path, SOCK_STREAM);
+	if (fd < 0) {
+		log_limited(&m->limit, LOG_ERROR,
+			    "cannot reach the store at %s/%u/xenstore: %s",
+			    m->config->run_dir, m->config->domid,
+			    strerrordesc_np(-fd));
+		a->reply.error = fd;
 		return;
 	}
-	a->reply.generation = m->generation - 1;
-	a->reply.nr_fds = 2;
-	a->fds[0] = m->broker_fd;
-	a->fds[1] = m->store_fd;
+	a->own_fd = fd;
+	a->reply.nr_fds = 1;
+	a->fds[0] = fd;
 }
 
 static void serve_open(struct monitor *m, const struct monitor_request *req,
@@ -159,6 +184,7 @@ static int serve(struct monitor *m, const struct monitor_request *req, int *fd,
 		return -EPROTO;
 	switch (req->op) {
 	case MONITOR_OP_HELLO: serve_hello(m, a); return 0;
+	case MONITOR_OP_STORE: serve_store(m, a); return 0;
 	case MONITOR_OP_OPEN: serve_open(m, req, a); return 0;
 	case MONITOR_OP_RELEASE:
 		if (req->domid >= DOMID_FIRST_RESERVED)
@@ -187,9 +213,7 @@ static void close_sock(struct monitor *m)
 	m->sock_src = NULL;
 	if (m->sock >= 0)
 		close(m->sock);
-	if (m->store_fd >= 0)
-		close(m->store_fd);
-	m->sock = m->store_fd = -1;
+	m->sock = -1;
 }
 
 static void kill_worker(struct monitor *m, int signo)
@@ -202,7 +226,7 @@ static void worker_calls(void *arg, uint32_t events)
 {
 	struct monitor *m = arg;
 	struct monitor_request req;
-	struct answer a = { .reply = { 0 } };
+	struct answer a = { .own_fd = -1 };
 	unsigned nr = MONITOR_REQUEST_FDS;
 	int fd = -1, err;
 	ssize_t n;
@@ -223,10 +247,8 @@ static void worker_calls(void *arg, uint32_t events)
 	if (!err)
 		err = fdmsg_send(m->sock, &a.reply, sizeof(a.reply), a.fds,
 				 a.reply.nr_fds, MSG_DONTWAIT);
-	if (!err && req.op == MONITOR_OP_HELLO && m->store_fd >= 0) {
-		close(m->store_fd);
-		m->store_fd = -1;
-	}
+	if (a.own_fd >= 0)
+		close(a.own_fd);
 	if (n > 0 && fd >= 0)
 		close(fd);
 	if (!err || err == -EPIPE || err == -ECONNRESET)
@@ -293,15 +315,6 @@ static void worker_died(void *arg, uint32_t events)
 	schedule_restart(m);
 }
 
-static int connect_domain(struct monitor *m, const char *name, int type)
-{
-	char path[512];
-	int err = str_printf(path, sizeof(path), "%s/%u/%s", m->config->run_dir,
-			     m->config->domid, name);
-
-	return err < 0 ? err : unix_connect(path, type);
-}
-
 static int start_worker(struct monitor *m)
 {
 	struct spawn worker = { .program = m->config->program,
@@ -312,16 +325,6 @@ static int start_worker(struct monitor *m)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	m->sock = pair[0];
-	m->store_fd = connect_domain(m, "xenstore", SOCK_STREAM);
-	if (m->store_fd < 0) {
-		err = m->store_fd;
-		log_limited(&m->limit, LOG_ERROR,
-			    "cannot reach the store at "
-			    "%s/%u/xenstore: %s",
-			    m->config->run_dir, m->config->domid,
-			    strerrordesc_np(-err));
-		goto fail;
-	}
 	worker.sock = pair[1];
 	err = spawn(&worker, &m->pid);
 	if (err) {
@@ -454,15 +457,15 @@ static int open_sources(struct monitor *m)
 
 int monitor_run(const struct monitor_config *config)
 {
-	struct monitor m = {
-		.config = config, .pidfd = -1, .sock = -1, .store_fd = -1
-	};
+	struct monitor m = { .config = config, .pidfd = -1, .sock = -1 };
+	char path[512];
 	int err;
 
 	signal(SIGCHLD, SIG_DFL);
 	raise_fd_limit();
 	monitor_table_init(&m.table, config->ops, config->arg);
-	m.broker_fd = connect_domain(&m, "broker", SOCK_SEQPACKET);
+	err = domain_path(&m, "broker", path, sizeof(path));
+	m.broker_fd = err ? err : unix_connect(path, SOCK_SEQPACKET);
 	if (m.broker_fd < 0) {
 		log_error("cannot reach domain %u at %s/%u/broker: %s: is "
 			  "brokerd running and does the domain exist?",

@@ -16,7 +16,8 @@
  *
  * Connections: the broker connection is made once and lives as long as the
  * monitor; every worker gets a duplicate, so what a dead worker had bound stays
- * bound. The store connection is made afresh for each worker.
+ * bound. Store connections are made afresh whenever the worker asks, which has
+ * no way to the file system itself.
  */
 #ifndef MONITOR_MONITOR_H
 #define MONITOR_MONITOR_H
@@ -87,13 +88,15 @@ int monitor_run(const struct monitor_config *config) PV_MUST_CHECK;
 struct monitor_client;
 
 /*
- * Take the socket over, on success only, and get the two connections (once).
+ * Take the socket over, on success only, and get the broker connection.
  * generation: 0 for the first worker of this monitor, then 1, 2, ...
  */
-int monitor_client_open(int sock, int *ret_broker_fd, int *ret_store_fd,
-			uint32_t *ret_generation,
+int monitor_client_open(int sock, int *ret_broker_fd, uint32_t *ret_generation,
 			struct monitor_client **ret) PV_MUST_CHECK;
 void monitor_client_close(struct monitor_client *mc); /* NULL is fine */
+
+/* A fresh connection to the store, the caller's, or why there is none now. */
+int monitor_client_connect_store(struct monitor_client *mc) PV_MUST_CHECK;
 
 /*
  * The device's descriptors (the caller's, duplicates) and info. Idempotent: a

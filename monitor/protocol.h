@@ -11,7 +11,8 @@
 #include "monitor/monitor.h"
 
 enum monitor_op {
-	MONITOR_OP_HELLO = 1, /* reply: generation; fds: broker, store */
+	MONITOR_OP_HELLO = 1, /* reply: generation; one fd: broker */
+	MONITOR_OP_STORE,     /* reply: one fd, a fresh connection */
 	MONITOR_OP_OPEN,      /* domid, handle; reply: info; fds: device's */
 	MONITOR_OP_RELEASE,   /* domid, handle */
 	MONITOR_OP_KEEP,      /* key; one fd */

@@ -9,8 +9,12 @@
 #include <unistd.h>
 
 #include "platform/platform.h"
+#include "util/clock.h"
 #include "util/num.h"
 #include "xenstore-lite/xs.h"
+
+/* The monitor serves nobody meanwhile, and its worker waits. */
+#define STORE_TIMEOUT_NS (10 * NS_PER_S)
 
 /* One opened uplink, shared by all vifs of its bridge. */
 struct target_uplink {
@@ -79,25 +83,6 @@ static int explain(int err, char *why, const char *what)
 {
 	if (str_printf(why, WHY_MAX, "%s: %s", what, strerror(-err)) < 0)
 		why[0] = '\0';
-	return err;
-}
-
-/* The store as our own domain sees it, for a few reads. */
-static int store_open(const struct target_set *set, struct xs **ret)
-{
-	struct platform *p;
-	int fd, err;
-
-	err = platform_lite_open(set->run_dir, set->domid, &p);
-	if (err)
-		return err;
-	fd = platform_store_connect(p);
-	platform_close(p);
-	if (fd < 0)
-		return fd;
-	err = xs_open_fd(fd, ret);
-	if (err)
-		close(fd);
 	return err;
 }
 
@@ -194,6 +179,28 @@ static int duplicate(const struct target_uplink *up, struct monitor_device *dev)
 	return 0;
 }
 
+/* The store as our own domain sees it, for a few reads. */
+static int ask_store(const struct target_set *set, const char *dir,
+		     struct vif_target *ret, char *why)
+{
+	struct platform *p;
+	struct xs *xs;
+	int err = platform_lite_open(set->run_dir, set->domid, &p);
+
+	if (err)
+		return explain(err, why, "opening the domain");
+	err = xs_open(platform_store_connector, p, &xs);
+	if (err) {
+		explain(err, why, "connecting to the store");
+	} else {
+		xs_set_timeout(xs, STORE_TIMEOUT_NS);
+		err = read_target(set, xs, dir, ret, why);
+		xs_close(xs);
+	}
+	platform_close(p);
+	return err;
+}
+
 static int target_open(void *arg, domid_t domid, uint32_t handle,
 		       struct monitor_device *ret, char *why)
 {
@@ -201,7 +208,6 @@ static int target_open(void *arg, domid_t domid, uint32_t handle,
 	struct monitor_device dev = { 0 };
 	struct target_uplink *up;
 	struct vif_target target;
-	struct xs *xs;
 	char dir[64];
 	int err;
 
@@ -209,11 +215,7 @@ static int target_open(void *arg, domid_t domid, uint32_t handle,
 			 handle);
 	if (err < 0)
 		return err;
-	err = store_open(set, &xs);
-	if (err)
-		return explain(err, why, "connecting to the store");
-	err = read_target(set, xs, dir, &target, why);
-	xs_close(xs);
+	err = ask_store(set, dir, &target, why);
 	if (err)
 		return err;
 	if (target.bridge[0]) {

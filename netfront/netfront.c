@@ -316,16 +316,9 @@ static int explain(int err, char *why, size_t why_size, const char *what)
 
 static int open_store(struct netfront *nf)
 {
-	int err, fd = platform_store_connect(nf->platform);
+	int err = xs_open(platform_store_connector, nf->platform, &nf->xs);
 
-	if (fd < 0)
-		return fd;
-	err = xs_open_fd(fd, &nf->xs);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return watch_fd(nf, fd);
+	return err ? err : watch_fd(nf, xs_fd(nf->xs));
 }
 
 /* Wait for one more thing to happen, and let it. */

@@ -164,7 +164,7 @@ static int lite_store_connect(struct platform *p)
 
 	if (!l->store_path)
 		return -EOPNOTSUPP;
-	return unix_connect(l->store_path, SOCK_STREAM);
+	return unix_connect_now(l->store_path, SOCK_STREAM);
 }
 
 static const struct platform_ops lite_ops = {

@@ -54,6 +54,11 @@ int platform_store_connect(struct platform *p)
 	return p->ops->store_connect(p);
 }
 
+int platform_store_connector(void *arg)
+{
+	return platform_store_connect(arg);
+}
+
 int platform_share(struct platform *p, domid_t peer, uint32_t nr_pages,
 		   uint32_t flags, struct share *ret)
 {

@@ -54,10 +54,13 @@ domid_t platform_domid(const struct platform *p);
 
 /*
  * Connect to the store as this domain: a stream socket that speaks xs_wire.
- * Returns a descriptor that the caller owns, or -errno. An adopted lite
- * platform has no way to the file system: -EOPNOTSUPP.
+ * Returns a descriptor that the caller owns, or -errno; -EAGAIN when the
+ * store's queue is full: it never waits. An adopted lite platform has no way to
+ * the file system: -EOPNOTSUPP.
  */
 int platform_store_connect(struct platform *p) PV_MUST_CHECK;
+/* The same as a callback; arg is the platform. */
+int platform_store_connector(void *arg) PV_MUST_CHECK;
 
 /* ---- frontend: sharing pages ------------------------------------------ */
 

@@ -69,26 +69,16 @@ static int explain(const struct pvsplit *ps, int err)
 
 int pvsplit_connect(struct pvsplit *ps)
 {
-	int err, fd;
+	int err;
 
 	if (ps->xs)
 		return 0;
 	err = platform_lite_open(ps->run_dir, 0, &ps->platform);
 	if (err)
 		return explain(ps, err);
-	fd = platform_store_connect(ps->platform);
-	if (fd < 0) {
-		err = fd;
-		goto fail;
-	}
-	err = xs_open_fd(fd, &ps->xs);
-	if (err) {
-		close(fd);
-		goto fail;
-	}
-	return 0;
-
-fail:
+	err = xs_open(platform_store_connector, ps->platform, &ps->xs);
+	if (!err)
+		return 0;
 	platform_close(ps->platform);
 	ps->platform = NULL;
 	return explain(ps, err);

@@ -3,6 +3,7 @@
 #include "util/fdmsg.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -148,7 +149,7 @@ fail:
 	return err;
 }
 
-int unix_connect(const char *path, int type)
+static int connect_socket(const char *path, int type)
 {
 	struct sockaddr_un sun;
 	int err = address(path, &sun), fd;
@@ -164,6 +165,24 @@ int unix_connect(const char *path, int type)
 		;
 	if (err < 0) {
 		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int unix_connect(const char *path, int type)
+{
+	return connect_socket(path, type);
+}
+
+int unix_connect_now(const char *path, int type)
+{
+	int fd = connect_socket(path, type | SOCK_NONBLOCK);
+
+	if (fd >= 0 && fcntl(fd, F_SETFL, 0) < 0) {
+		int err = -errno;
+
 		close(fd);
 		return err;
 	}

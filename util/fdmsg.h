@@ -47,5 +47,7 @@ int unix_listen(const char *path, int type, uid_t uid) PV_MUST_CHECK;
  * -ENAMETOOLONG when path does not fit a socket address.
  */
 int unix_connect(const char *path, int type) PV_MUST_CHECK;
+/* The same without waiting: -EAGAIN when the listener's queue is full. */
+int unix_connect_now(const char *path, int type) PV_MUST_CHECK;
 
 #endif /* UTIL_FDMSG_H */

@@ -93,7 +93,7 @@ static bool finish(struct xenbus_device *dev)
 		if (err)
 			log_limited(&dev->limit, LOG_WARN, "%s: disconnect: %s",
 				    dev->name, strerrordesc_np(-err));
-		dev->live = false;
+		dev->live = dev->connected = false;
 	}
 	to = xenbus_after_disconnect(dev->driver->role, dev->state,
 				     dev->otherend_state);
@@ -153,10 +153,11 @@ static bool do_announce(struct xenbus_device *dev)
 
 static bool do_connect(struct xenbus_device *dev)
 {
-	int err = dev->driver->connect(dev);
+	int err = dev->connected ? 0 : dev->driver->connect(dev);
 
 	if (err && !dev->broken)
 		xenbus_fatal(dev, err, "cannot connect");
+	dev->connected = !err;
 	if (dev->closing)
 		return true;
 	return go(dev, XenbusStateConnected);
@@ -247,7 +248,7 @@ void xenbus_run(struct xenbus_device *dev)
 
 		dev->again = false;
 		if (!dev->vanished) {
-			/* A lost store ends the program, not the device. */
+			/* Its watches fire when the store is there again. */
 			if (xenbus_look(dev, &view))
 				break;
 			take_view(dev, &view);
@@ -288,9 +289,13 @@ static void own_fired(void *arg, const char *path)
 	static const char *const names[] = { "state", "online", NULL };
 	struct xenbus_device *dev = arg;
 
-	if (names_node(path, dev->node, names))
-		xenbus_run(dev);
-	else
+	if (!names_node(path, dev->node, names)) {
+		tell_changed(dev);
+		return;
+	}
+	xenbus_run(dev);
+	/* The directory itself: anything in it may have changed. */
+	if (!path[strlen(dev->node)])
 		tell_changed(dev);
 }
 
@@ -320,6 +325,8 @@ static void otherend_fired(void *arg, const char *path)
 			dev->broken = false;
 	}
 	xenbus_run(dev);
+	if (!path[strlen(dev->otherend)])
+		tell_changed(dev);
 }
 
 static int start_watches(struct xenbus_device *dev)
@@ -443,7 +450,7 @@ void xenbus_disconnected(struct xenbus_device *dev)
 {
 	if (!dev->disconnecting)
 		return;
-	dev->disconnecting = dev->live = false;
+	dev->disconnecting = dev->live = dev->connected = false;
 	/* Whatever the other end says by now, this connection is over. */
 	if (!is_ending(dev))
 		dev->closing = true;

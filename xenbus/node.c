@@ -132,11 +132,13 @@ int xenbus_identify(struct xenbus_device *dev)
 						   : identify_frontend(dev);
 }
 
-/* Errors of the connection, as opposed to answers about a node. */
+/* Errors of the connection or its transaction, as opposed to answers about a
+ * node. */
 static bool store_is_lost(int err)
 {
 	return err == -ECONNRESET || err == -EPROTO || err == -ENOMEM ||
-	       err == -EPIPE || err == -EIO || err == -EBADF;
+	       err == -EPIPE || err == -EIO || err == -EBADF ||
+	       err == -EAGAIN || err == -ETIMEDOUT;
 }
 
 /* A state as read: Unknown when it is absent, unreadable or nonsense. */

@@ -125,6 +125,7 @@ struct xenbus_device {
 	struct log_limit state_limit;
 	uint64_t close_deadline_ns; /* 0: none */
 	bool live;		    /* announced: a disconnect() is owed */
+	bool connected;	  /* connect() was run, the state perhaps not written */
 	bool broken;	  /* xenbus_fatal: no new start before a new event */
 	bool closing;	  /* xenbus_close, fatal or removal: to be acted on */
 	bool alone;	  /* nobody is there to answer: close without waiting */

@@ -100,11 +100,8 @@ static void try_calls(struct monitor_client *mc, struct report *r)
 	struct monitor_device dev;
 	int32_t *res = r->results;
 	char key[80];
-	int fd = make_memfd("first"), other, broker_fd, store_fd;
-	struct monitor_client *second;
-	uint32_t generation;
+	int fd = make_memfd("first"), other;
 
-	(void)broker_fd;
 	*res++ = monitor_client_open_device(mc, 3, 7, &dev);
 	*res++ = monitor_client_open_device(mc, DOMID_FIRST_RESERVED, 7, &dev);
 	*res++ = monitor_client_release_device(mc, 3, 7);
@@ -125,9 +122,10 @@ static void try_calls(struct monitor_client *mc, struct report *r)
 		 !memcmp(key, "second", 6);
 	close(fd);
 	close(other);
-	/* A second hello gets no second store connection. */
-	*res++ = monitor_client_open(MONITOR_WORKER_FD, &broker_fd, &store_fd,
-				     &generation, &second);
+	/* One more connection to the store. */
+	fd = monitor_client_connect_store(mc);
+	*res++ = fd >= 0;
+	close(fd);
 }
 
 static int fill_kept(struct monitor_client *mc)
@@ -204,11 +202,11 @@ static void worker(const char *mode)
 	struct monitor_client *mc;
 	int broker_fd, store_fd, fd;
 
-	if (!strcmp(mode, "crash"))
-		_exit(3);
-	if (monitor_client_open(MONITOR_WORKER_FD, &broker_fd, &store_fd,
-				&r.generation, &mc))
+	if (monitor_client_open(MONITOR_WORKER_FD, &broker_fd, &r.generation,
+				&mc))
 		abort();
+	if (!strcmp(mode, "crash"))
+		_exit(monitor_client_connect_store(mc) < 0 ? 4 : 3);
 	if (!strcmp(mode, "liar") && r.generation < NR_LIES)
 		lie(r.generation);
 	/* The second dies before it is ready, the fourth wants nothing. */
@@ -231,7 +229,9 @@ static void worker(const char *mode)
 			abort();
 		close(fd);
 	}
-	if (monitor_client_ready(mc) || write(broker_fd, &r.pid, 4) != 4 ||
+	store_fd = monitor_client_connect_store(mc);
+	if (store_fd < 0 || monitor_client_ready(mc) ||
+	    write(broker_fd, &r.pid, 4) != 4 ||
 	    write(store_fd, &r, sizeof(r)) != (ssize_t)sizeof(r))
 		abort();
 	for (;;)
@@ -479,7 +479,7 @@ static void answers_every_call_and_refuses_what_is_not_there(void)
 {
 	static const int32_t want[] = {
 		-ENOENT, -EINVAL,	-ENOENT, 0, -ENOENT, -ENOENT,
-		-EINVAL, -ENAMETOOLONG, 0,	 0, 1,	     -EALREADY
+		-EINVAL, -ENAMETOOLONG, 0,	 0, 1,	     1
 	};
 	struct report r = { 0 };
 
@@ -595,16 +595,16 @@ static void ends_with_an_error_when_there_is_no_such_domain(void)
 
 static int client_of(int sock, struct monitor_client **ret)
 {
-	struct monitor_reply hello = { .nr_fds = 2 };
-	int fds[2] = { 1, 2 }, broker_fd, store_fd, err;
+	struct monitor_reply hello = { .nr_fds = 1 };
+	int fd = 1, broker_fd, err;
 	uint32_t generation;
 
-	err = fdmsg_send(sock, &hello, sizeof(hello), fds, 2, 0);
+	err = fdmsg_send(sock, &hello, sizeof(hello), &fd, 1, 0);
 	if (err)
 		return err;
-	return monitor_client_open(dup(scene.store), &broker_fd, &store_fd,
-				   &generation, ret)
-		       ?: (close(broker_fd), close(store_fd), 0);
+	return monitor_client_open(dup(scene.store), &broker_fd, &generation,
+				   ret)
+		       ?: (close(broker_fd), 0);
 }
 
 static void client_gives_up_on_a_wrong_answer(void)
