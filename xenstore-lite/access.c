@@ -181,6 +181,19 @@ static int create_chain(const struct access *ax, const struct xpath *path,
 	return 0;
 }
 
+/* No more than this: each of the missing with the ancestor's rights. */
+static int64_t create_bytes(const struct node_state *ancestor,
+			    const struct xpath *path, uint32_t missing,
+			    struct blob *value)
+{
+	const struct node_state each = { .perms = ancestor->perms };
+	const struct node_state last = { .value = value };
+
+	return missing * ((int64_t)sizeof(struct txn_node) + path->len + 1 +
+			  node_state_bytes(&each)) +
+	       node_state_bytes(&last);
+}
+
 static int create(const struct access *ax, const struct xpath *path,
 		  struct blob *value)
 {
@@ -200,19 +213,27 @@ static int create(const struct access *ax, const struct xpath *path,
 		return err;
 	if (ax->txn->max_nodes - ax->txn->nr_nodes < missing + 1)
 		return -ENOSPC;
+	if (!txn_has_room(ax->txn,
+			  create_bytes(ancestor, path, missing, value)))
+		return -ENOMEM;
 	err = create_chain(ax, path, len, value);
 	if (err && changes != ax->txn->nr_changes)
 		ax->txn->broken = err;
 	return err;
 }
 
-static void set_value(const struct access *ax, struct txn_node *node,
-		      struct blob *value)
+static int set_value(const struct access *ax, struct txn_node *node,
+		     struct blob *value)
 {
 	struct node_state state = { .value = blob_get(value),
 				    .perms = perms_get(node->state.perms) };
 
+	if (!txn_has_room(ax->txn, node_state_bytes(&state))) {
+		node_state_fini(&state);
+		return -ENOMEM;
+	}
 	txn_set(ax->txn, node, &state, true);
+	return 0;
 }
 
 int access_write(const struct access *ax, const struct xpath *path,
@@ -231,10 +252,7 @@ int access_write(const struct access *ax, const struct xpath *path,
 	value = blob_new(data, len, &err);
 	if (err)
 		return err;
-	if (state)
-		set_value(ax, node, value);
-	else
-		err = create(ax, path, value);
+	err = state ? set_value(ax, node, value) : create(ax, path, value);
 	blob_put(value);
 	return err;
 }
@@ -290,6 +308,10 @@ int access_set_perms(const struct access *ax, const struct xpath *path,
 		return -EINVAL;
 	changed.value = blob_get(state->value);
 	changed.perms = perms_get(perms);
+	if (!txn_has_room(ax->txn, node_state_bytes(&changed))) {
+		node_state_fini(&changed);
+		return -ENOMEM;
+	}
 	txn_set(ax->txn, node, &changed, true);
 	return 0;
 }

@@ -37,7 +37,8 @@ int access_list(const struct access *ax, const struct xpath *path, char **ret,
 int access_get_perms(const struct access *ax, const struct xpath *path,
 		     const struct perms **ret) PV_MUST_CHECK;
 
-/* Makes the node and its missing parents. -ENOSPC a quota. */
+/* Makes the node and its missing parents. -ENOSPC a quota; -ENOMEM that of
+ * memory, in what follows too. */
 int access_write(const struct access *ax, const struct xpath *path,
 		 const void *data, uint32_t len) PV_MUST_CHECK;
 /* The same with an empty value; leaves a node alone that exists. */

@@ -43,6 +43,9 @@ static int check(struct txn *txn)
 	if (txn->nr_own > 0 && d->limits->nodes != XSD_UNLIMITED &&
 	    d->nr_nodes + txn->nr_own > d->limits->nodes)
 		return -ENOSPC;
+	/* What it holds open goes when it ends. */
+	if (!xsd_domain_has_room(d, txn->own_bytes - txn->charged_bytes))
+		return -ENOMEM;
 	return 0;
 }
 

@@ -12,7 +12,7 @@
 /* ---- bytes ----------------------------------------------------------------
  */
 
-static int bytes_reserve(struct bytes *b, size_t more)
+static int bytes_reserve(struct xsd_conn *conn, struct bytes *b, size_t more)
 {
 	size_t size = b->size ? b->size : 512;
 	char *data;
@@ -27,6 +27,7 @@ static int bytes_reserve(struct bytes *b, size_t more)
 	if (b->len)
 		memcpy(data, b->data + b->start, b->len);
 	free(b->data);
+	xsd_domain_charge(conn->domain, (int64_t)size - (int64_t)b->size);
 	b->data = data;
 	b->start = 0;
 	b->size = size;
@@ -48,6 +49,7 @@ static int output_reserve(struct xsd_conn *conn)
 		if (!b->data)
 			return -ENOMEM;
 		b->size = XSD_OUTPUT_BYTES;
+		xsd_domain_charge(conn->domain, XSD_OUTPUT_BYTES);
 	}
 	assert(b->len + XSD_MESSAGE_MAX <= b->size);
 	if (b->start + b->len + XSD_MESSAGE_MAX > b->size) {
@@ -61,6 +63,7 @@ static void output_free(struct xsd_conn *conn)
 {
 	struct xsd *xsd = conn->xsd;
 
+	xsd_domain_charge(conn->domain, -(int64_t)conn->out.size);
 	if (conn->out.data && xsd->nr_spare < XSD_NR_SPARE)
 		xsd->spare[xsd->nr_spare++] = conn->out.data;
 	else
@@ -84,14 +87,40 @@ static void bytes_add(struct bytes *b, const void *data, size_t len)
 }
 
 /* An idle connection keeps no buffer. */
-static void bytes_take(struct bytes *b, size_t len)
+static void bytes_take(struct xsd_conn *conn, struct bytes *b, size_t len)
 {
 	b->start += len;
 	b->len -= len;
 	if (b->len)
 		return;
+	xsd_domain_charge(conn->domain, -(int64_t)b->size);
 	free(b->data);
 	memset(b, 0, sizeof(*b));
+}
+
+/* ---- being held back ------------------------------------------------- */
+
+void conn_unhold(struct xsd_domain *domain)
+{
+	while (!list_empty(&domain->held)) {
+		struct xsd_conn *conn = container_of(domain->held.next,
+						     struct xsd_conn, of_held);
+
+		list_del(&conn->of_held);
+		conn->xsd->ops->output(conn->arg);
+	}
+}
+
+/* So many answers are read. */
+static void settle(struct xsd_conn *conn, uint32_t nr)
+{
+	struct xsd_domain *domain = conn->domain;
+	bool held = xsd_domain_held(domain);
+
+	conn->nr_outstanding -= nr;
+	domain->nr_outstanding -= nr;
+	if (held && !xsd_domain_held(domain))
+		conn_unhold(domain);
 }
 
 /* ---- life -----------------------------------------------------------------
@@ -122,9 +151,11 @@ int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
 	conn->domain = domain;
 	conn->arg = arg;
 	list_init(&conn->txns);
+	list_init(&conn->of_held);
 	watcher_init(&conn->watcher, domain, wake);
 	list_add_tail(&domain->conns, &conn->of_domain);
 	domain->nr_conns++;
+	xsd_domain_charge(domain, (int64_t)sizeof(*conn));
 	stats_conn_opened(xsd);
 	*ret = conn;
 	return 0;
@@ -147,18 +178,22 @@ void xsd_conn_reset(struct xsd_conn *conn)
 	watch_del_all(&conn->xsd->watches, &conn->watcher);
 	conn->watcher.broken = false;
 	conn->protocol_error = conn->no_memory = false;
-	bytes_take(&conn->in, conn->in.len);
-	bytes_take(&conn->out, conn->out.len);
+	bytes_take(conn, &conn->in, conn->in.len);
+	output_take(conn, conn->out.len);
+	conn->first_left = 0;
+	settle(conn, conn->nr_outstanding);
 }
 
 void xsd_conn_close(struct xsd_conn *conn)
 {
 	if (!conn)
 		return;
+	list_del(&conn->of_held);
 	xsd_conn_reset(conn);
 	watcher_fini(&conn->xsd->watches, &conn->watcher);
 	list_del(&conn->of_domain);
 	conn->domain->nr_conns--;
+	xsd_domain_charge(conn->domain, -(int64_t)sizeof(*conn));
 	stats_conn_closed(conn->xsd);
 	free(conn);
 }
@@ -181,9 +216,22 @@ static bool is_dead(const struct xsd_conn *conn)
 	return conn->protocol_error || conn->no_memory || conn->watcher.broken;
 }
 
-bool xsd_conn_wants_input(const struct xsd_conn *conn)
+/* It makes the store hold too much: one request, and its answer is read first.
+ */
+static bool is_heavy(const struct xsd_conn *conn)
 {
-	return !is_full(conn) && !is_dead(conn);
+	return conn->out.len > 0 && !xsd_domain_has_room(conn->domain, 1);
+}
+
+bool xsd_conn_wants_input(struct xsd_conn *conn)
+{
+	if (is_full(conn) || is_dead(conn) || is_heavy(conn))
+		return false;
+	if (!xsd_domain_held(conn->domain))
+		return true;
+	if (list_empty(&conn->of_held))
+		list_add_tail(&conn->domain->held, &conn->of_held);
+	return false;
 }
 
 static int verdict(const struct xsd_conn *conn)
@@ -223,8 +271,9 @@ static size_t run(struct xsd_conn *conn, const char *data, size_t len)
 static void run_stored(struct xsd_conn *conn)
 {
 	if (conn->in.len)
-		bytes_take(&conn->in, run(conn, conn->in.data + conn->in.start,
-					  conn->in.len));
+		bytes_take(conn, &conn->in,
+			   run(conn, conn->in.data + conn->in.start,
+			       conn->in.len));
 }
 
 int xsd_conn_feed(struct xsd_conn *conn, const void *data, size_t len)
@@ -238,7 +287,7 @@ int xsd_conn_feed(struct xsd_conn *conn, const void *data, size_t len)
 		len -= used;
 	}
 	if (len && !is_dead(conn)) {
-		if (bytes_reserve(&conn->in, len)) {
+		if (bytes_reserve(conn, &conn->in, len)) {
 			conn->no_memory = true;
 		} else {
 			bytes_add(&conn->in, data, len);
@@ -263,6 +312,35 @@ void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
 	assert(len <= XENSTORE_PAYLOAD_MAX);
 	bytes_add(&conn->out, &hdr, sizeof(hdr));
 	bytes_add(&conn->out, data, len);
+	if (type != XS_WATCH_EVENT) {
+		conn->nr_outstanding++;
+		conn->domain->nr_outstanding++;
+	}
+}
+
+/* Which of the messages that begin the output are gone with len bytes. */
+static void count_sent(struct xsd_conn *conn, size_t len)
+{
+	const char *at = conn->out.data + conn->out.start;
+	struct xsd_sockmsg hdr;
+	uint32_t nr = 0;
+
+	while (len > 0) {
+		size_t n;
+
+		if (conn->first_left == 0) {
+			memcpy(&hdr, at, sizeof(hdr));
+			conn->first_left = (uint32_t)sizeof(hdr) + hdr.len;
+			conn->first_is_event = hdr.type == XS_WATCH_EVENT;
+		}
+		n = len < conn->first_left ? len : conn->first_left;
+		conn->first_left -= (uint32_t)n;
+		nr += conn->first_left == 0 && !conn->first_is_event;
+		at += n;
+		len -= n;
+	}
+	if (nr)
+		settle(conn, nr);
 }
 
 static void put_events(struct xsd_conn *conn)
@@ -295,6 +373,8 @@ int xsd_conn_sent(struct xsd_conn *conn, size_t len)
 {
 	assert(len <= conn->out.len);
 	conn->xsd->stats.out_bytes += len;
+	if (len)
+		count_sent(conn, len);
 	output_take(conn, len);
 	run_stored(conn);
 	return verdict(conn);

@@ -33,8 +33,8 @@ struct xsd;
 struct xsd_conn;
 
 struct xsd_ops {
-	/* There is output although this connection was not fed. May be called
-	 * from inside any call here; must not call back. */
+	/* There is output although this connection was not fed, or it may go
+	 * on. May be called from inside any call here; must not call back. */
 	void (*output)(void *conn_arg);
 	/* The domain is no more: the owner must xsd_conn_close it now. */
 	void (*dropped)(void *conn_arg);
@@ -109,8 +109,13 @@ void xsd_conn_reset(struct xsd_conn *conn);
 /* What its domain may be offered: XENSTORE_SERVER_FEATURE_*. */
 uint32_t xsd_conn_features(const struct xsd_conn *conn);
 
-/* Whether it may be fed now: not while it has too much unread output. */
-bool xsd_conn_wants_input(const struct xsd_conn *conn);
+/*
+ * Whether it may be fed now: not while it has too much unread output, nor while
+ * its domain has as many unread answers as it may, or uses more memory than it
+ * may and this connection has something to read. When others can change that,
+ * ops->output is called as soon as it may be otherwise.
+ */
+bool xsd_conn_wants_input(struct xsd_conn *conn);
 /*
  * At most XSD_FEED_MAX_BYTES, and only when it wants input. Requests are
  * carried out as they complete. -EPROTO the client broke the protocol; -ENOMEM:
@@ -122,8 +127,9 @@ int xsd_conn_feed(struct xsd_conn *conn, const void *data,
 /* What to send; *data is valid until the next call. Returns the bytes. */
 size_t xsd_conn_output(struct xsd_conn *conn, const void **data);
 /*
- * len bytes of it were sent; goes on with requests that had to wait.
- * Errors as xsd_conn_feed.
+ * len bytes of it were sent; goes on with requests that had to wait. To be
+ * called with 0 too, when ops->output was: something may go on although nothing
+ * was sent. Errors as xsd_conn_feed.
  */
 int xsd_conn_sent(struct xsd_conn *conn, size_t len) PV_MUST_CHECK;
 

@@ -47,6 +47,7 @@ int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
 	d->incarnation = incarnation;
 	list_init(&d->nodes);
 	list_init(&d->conns);
+	list_init(&d->held);
 	list_init(&d->targeted_by);
 	list_init(&d->of_target);
 	list_add_tail(&domains->all, &d->link);

@@ -25,6 +25,8 @@ enum xsd_use {
 	XSD_USE_WATCHES,
 	XSD_USE_TRANSACTIONS,
 	XSD_USE_TXN_NODES, /* of its largest transaction */
+	XSD_USE_OUTSTANDING,
+	XSD_USE_MEMORY,
 	XSD_USE_EVENTS,
 	XSD_USE_CONNECTIONS,
 	XSD_NR_USES
@@ -54,7 +56,37 @@ struct xsd_domain {
 	uint32_t nr_nodes, nr_watches, nr_transactions, nr_conns;
 	uint32_t event_bytes;
 	uint32_t use_max[XSD_NR_USES]; /* the highest seen; in the image */
+	/* All that it makes the store hold: its nodes, and what its connections
+	 * have: buffers, watches, events, transactions. Follows from them. */
+	uint64_t memory_bytes;
+	/* Answers of all connections that wait to be read; and those
+	 * connections that are not served because they are too many. */
+	uint32_t nr_outstanding;
+	struct list held; /* struct xsd_conn.of_held */
 };
+
+/* Whether its connections are not served now. */
+static inline bool xsd_domain_held(const struct xsd_domain *domain)
+{
+	return domain->nr_outstanding >= domain->limits->outstanding;
+}
+
+/*
+ * Account for more (or less) memory. What one does to oneself is checked first
+ * (-ENOMEM); what others may do is bounded otherwise (a node by its size, an
+ * answer by a message), and only counted.
+ */
+static inline void xsd_domain_charge(struct xsd_domain *domain, int64_t bytes)
+{
+	domain->memory_bytes += (uint64_t)bytes;
+}
+
+static inline bool xsd_domain_has_room(const struct xsd_domain *domain,
+				       int64_t bytes)
+{
+	return domain->limits->memory == XSD_UNLIMITED || bytes <= 0 ||
+	       domain->memory_bytes + (uint64_t)bytes <= domain->limits->memory;
+}
 
 struct xsd_domains {
 	struct xsd_domain **by_domid; /* DOMID_FIRST_RESERVED slots */

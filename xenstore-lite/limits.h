@@ -30,7 +30,7 @@ struct xsd_limits {
 	uint32_t watches;      /* of all connections */
 	uint32_t transactions; /* open at one time */
 	uint32_t txn_nodes;    /* touched by one transaction */
-	uint32_t outstanding;  /* answers unread, all connections */
+	uint32_t outstanding;  /* answers that wait to be read, likewise */
 	uint32_t memory;       /* bytes of all that it makes the store hold */
 	uint32_t memory_soft;  /* from here on its events are merged */
 	uint32_t event_bytes;  /* unread watch events, all connections */

@@ -57,6 +57,12 @@ struct xsd_conn {
 	struct list txns;
 	uint32_t last_txn_id;
 	struct bytes in, out;
+	/* Of the first message in out: bytes left of it, when a part is gone
+	 * already; 0: none is. In the image. */
+	uint32_t first_left;
+	bool first_is_event;
+	uint32_t nr_outstanding; /* answers in out */
+	struct list of_held;	 /* xsd_domain.held */
 	void *arg;
 	bool protocol_error, no_memory;
 };
@@ -77,6 +83,9 @@ void request_run(struct xsd_conn *conn, struct request *rq);
 void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
 	      uint32_t tx_id, const void *data, size_t len);
 void conn_end_txn(struct xsd_conn *conn, struct txn *txn, enum stats_end end);
+
+/* What held the domain's connections back is over for now. */
+void conn_unhold(struct xsd_domain *domain);
 
 /* txn_change_fn: tell the watches. arg is the struct xsd. */
 void xsd_changed(void *arg, const struct change *change);

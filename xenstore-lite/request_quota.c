@@ -124,9 +124,12 @@ int do_set_quota(struct xsd_conn *conn, const struct request *rq)
 	xsd_quota_set(quota, limits, value);
 	err = domain ? persist_domain(conn->xsd, domain)
 		     : persist_specials(conn->xsd);
-	if (err)
+	if (err) {
 		*limits = before;
-	else
-		request_answer_ok(conn, rq);
-	return err;
+		return err;
+	}
+	if (domain)
+		conn_unhold(domain);
+	request_answer_ok(conn, rq);
+	return 0;
 }

@@ -78,10 +78,13 @@ int do_transaction_start(struct xsd_conn *conn, const struct request *rq)
 		return -EBUSY;
 	if (domain->nr_transactions >= domain->limits->transactions)
 		return -ENOSPC;
+	if (!xsd_domain_has_room(domain, (int64_t)sizeof(*txn)))
+		return -ENOMEM;
 	txn = malloc(sizeof(*txn));
 	if (!txn)
 		return -ENOMEM;
 	txn_init(txn, &conn->xsd->store, domain, domain->limits->txn_nodes);
+	txn_charge(txn);
 	do
 		txn->id = ++conn->last_txn_id;
 	while (txn->id == 0 || request_txn(conn, txn->id));

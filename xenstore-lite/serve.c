@@ -91,6 +91,10 @@ static bool client_flush(struct outlet *outlet)
 	size_t len;
 	bool full = false;
 
+	if (xsd_conn_sent(client->conn, 0) < 0) {
+		client_close(client);
+		return false;
+	}
 	while (!full && (len = xsd_conn_output(client->conn, &data)) > 0) {
 		ssize_t n = send(client->fd, data, len,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -51,6 +51,16 @@ void node_state_fini(struct node_state *state)
 	memset(state, 0, sizeof(*state));
 }
 
+int64_t node_state_bytes(const struct node_state *state)
+{
+	const struct perms *perms = state->perms;
+	size_t bytes = state->value ? sizeof(*state->value) : 0;
+
+	if (perms)
+		bytes += sizeof(*perms) + perms->nr * sizeof(perms->entries[0]);
+	return (int64_t)(bytes + blob_len(state->value));
+}
+
 struct store_node *store_find(const struct store *store, const char *path,
 			      size_t len, uint64_t hash)
 {
@@ -99,6 +109,10 @@ static void take_state(struct store *store, struct store_node *node,
 	struct xsd_domain *owner = store_owner(store, state->perms);
 
 	assert(owner);
+	if (node->owner)
+		xsd_domain_charge(node->owner,
+				  -store_node_bytes(node->len, &node->state));
+	xsd_domain_charge(owner, store_node_bytes(node->len, state));
 	if (owner != node->owner) {
 		if (node->owner)
 			node->owner->nr_nodes--;
@@ -140,6 +154,8 @@ void store_remove(struct store *store, struct store_node *node)
 	node->parent->children_generation = ++store->last_generation;
 	htable_del(&store->nodes, &node->by_path);
 	node->owner->nr_nodes--;
+	xsd_domain_charge(node->owner,
+			  -store_node_bytes(node->len, &node->state));
 	list_del(&node->owned);
 	list_del(&node->siblings);
 	node_state_fini(&node->state);

@@ -45,6 +45,8 @@ struct node_state {
 
 void node_state_copy(struct node_state *to, const struct node_state *from);
 void node_state_fini(struct node_state *state); /* leaves it zeroed */
+/* What it counts for: as if nothing were shared. */
+int64_t node_state_bytes(const struct node_state *state);
 
 struct store_node {
 	struct hnode by_path;
@@ -58,6 +60,14 @@ struct store_node {
 	uint16_t len;
 	char path[];
 };
+
+/* What a node counts for against its owner's memory. */
+static inline int64_t store_node_bytes(size_t len,
+				       const struct node_state *state)
+{
+	return (int64_t)(sizeof(struct store_node) + len + 1) +
+	       node_state_bytes(state);
+}
 
 struct store {
 	struct path_seed seed;

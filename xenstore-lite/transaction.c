@@ -23,8 +23,48 @@ void txn_init(struct txn *txn, struct store *store, struct xsd_domain *domain,
 	list_init(&txn->work);
 }
 
+static int64_t touch_bytes(size_t len)
+{
+	return (int64_t)(sizeof(struct txn_node) + len + 1);
+}
+
+int64_t txn_bytes(const struct txn *txn)
+{
+	int64_t bytes = (int64_t)sizeof(*txn);
+
+	list_for_each(l, &txn->touched) {
+		const struct txn_node *node =
+			container_of(l, struct txn_node, touched);
+
+		bytes += touch_bytes(node->len) + (int64_t)node->listing_bytes +
+			 node_state_bytes(&node->base) +
+			 node_state_bytes(&node->state);
+	}
+	return bytes;
+}
+
+static void charge(struct txn *txn, int64_t bytes)
+{
+	if (!txn->charged_bytes)
+		return;
+	txn->charged_bytes += bytes;
+	xsd_domain_charge(txn->domain, bytes);
+}
+
+void txn_charge(struct txn *txn)
+{
+	txn->charged_bytes = txn_bytes(txn);
+	xsd_domain_charge(txn->domain, txn->charged_bytes);
+}
+
+bool txn_has_room(const struct txn *txn, int64_t bytes)
+{
+	return !txn->charged_bytes || xsd_domain_has_room(txn->domain, bytes);
+}
+
 void txn_fini(struct txn *txn)
 {
+	charge(txn, -txn->charged_bytes);
 	list_for_each_safe(l, tmp, &txn->touched) {
 		struct txn_node *node =
 			container_of(l, struct txn_node, touched);
@@ -52,11 +92,27 @@ struct txn_node *txn_peek(const struct txn *txn, const char *path, size_t len,
 	return NULL;
 }
 
+static struct txn_node *touch_alloc(const char *path, size_t len)
+{
+	struct txn_node *node = calloc(1, sizeof(*node) + len + 1);
+
+	if (!node)
+		return NULL;
+	list_init(&node->changed);
+	list_init(&node->siblings);
+	list_init(&node->created);
+	list_init(&node->work);
+	node->len = (uint16_t)len;
+	memcpy(node->path, path, len);
+	return node;
+}
+
 int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 	      struct txn_node **ret)
 {
 	struct txn_node *node = txn_peek(txn, path, len, hash);
 	const struct store_node *base;
+	int64_t bytes = touch_bytes(len);
 
 	if (node) {
 		*ret = node;
@@ -64,16 +120,14 @@ int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 	}
 	if (txn->nr_nodes >= txn->max_nodes)
 		return -ENOSPC;
-	node = calloc(1, sizeof(*node) + len + 1);
+	base = store_find(txn->store, path, len, hash);
+	if (base)
+		bytes += 2 * node_state_bytes(&base->state);
+	if (!txn_has_room(txn, bytes))
+		return -ENOMEM;
+	node = touch_alloc(path, len);
 	if (!node)
 		return -ENOMEM;
-	list_init(&node->changed);
-	list_init(&node->siblings);
-	list_init(&node->created);
-	list_init(&node->work);
-	node->len = (uint16_t)len;
-	memcpy(node->path, path, len);
-	base = store_find(txn->store, path, len, hash);
 	if (base) {
 		node_state_copy(&node->base, &base->state);
 		node_state_copy(&node->state, &base->state);
@@ -83,6 +137,7 @@ int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 	htable_add(&txn->nodes, &node->by_path, hash);
 	list_add_tail(&txn->touched, &node->touched);
 	txn->nr_nodes++;
+	charge(txn, bytes);
 	*ret = node;
 	return 0;
 }
@@ -100,6 +155,11 @@ static void change(struct txn *txn, struct txn_node *node,
 		   struct node_state *state)
 {
 	txn->nr_own += owns(txn, state) - owns(txn, &node->state);
+	txn->own_bytes +=
+		owns(txn, state) * store_node_bytes(node->len, state) -
+		owns(txn, &node->state) *
+			store_node_bytes(node->len, &node->state);
+	charge(txn, node_state_bytes(state) - node_state_bytes(&node->state));
 	node_state_fini(&node->state);
 	node->state = *state;
 	memset(state, 0, sizeof(*state));
@@ -179,7 +239,14 @@ static int take_listing(struct txn *txn, struct txn_node *node)
 		err = store_list(base, &node->listing, &node->listing_bytes);
 		if (err)
 			return err;
+		if (!txn_has_room(txn, (int64_t)node->listing_bytes)) {
+			free(node->listing);
+			node->listing = NULL;
+			node->listing_bytes = 0;
+			return -ENOMEM;
+		}
 		node->children_generation = base->children_generation;
+		charge(txn, (int64_t)node->listing_bytes);
 	}
 	node->listed = true;
 	return 0;

@@ -54,8 +54,12 @@ struct txn {
 	uint64_t start_ns; /* by the store's clock; in the image */
 	uint32_t id, nr_nodes, max_nodes;
 	uint32_t nr_changes;
-	int64_t nr_own; /* nodes of domain: more (or fewer) than committed */
-	int broken;	/* a step failed half way: the commit's answer */
+	/* Nodes of domain, and their bytes: more (or less) than committed. */
+	int64_t nr_own, own_bytes;
+	/* What the domain is charged for it while it is open; 0: nothing, it
+	 * lives as long as one request. */
+	int64_t charged_bytes;
+	int broken; /* a step failed half way: the commit's answer */
 	struct htable nodes;
 	struct list touched, changed;
 	struct list work; /* empty between calls */
@@ -64,6 +68,15 @@ struct txn {
 void txn_init(struct txn *txn, struct store *store, struct xsd_domain *domain,
 	      uint32_t max_nodes);
 void txn_fini(struct txn *txn);
+/*
+ * It stays open: from now on it counts against its domain's memory. Its steps
+ * then fail with -ENOMEM when there is no room.
+ */
+void txn_charge(struct txn *txn);
+/* What it counts for, counted again. */
+int64_t txn_bytes(const struct txn *txn);
+/* Whether it may hold so much more. */
+bool txn_has_room(const struct txn *txn, int64_t bytes);
 
 static inline bool txn_node_present(const struct txn_node *node)
 {

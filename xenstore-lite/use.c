@@ -24,6 +24,14 @@ static uint32_t txn_nodes(const struct xsd_domain *domain)
 	return most;
 }
 
+/* Only domain 0's has no bound below this. */
+static uint32_t memory(const struct xsd_domain *domain)
+{
+	return domain->memory_bytes < XSD_UNLIMITED
+		       ? (uint32_t)domain->memory_bytes
+		       : XSD_UNLIMITED - 1;
+}
+
 const char *use_name(enum xsd_use use)
 {
 	static const char *const names[XSD_NR_USES] = {
@@ -31,6 +39,8 @@ const char *use_name(enum xsd_use use)
 		[XSD_USE_WATCHES] = "watches",
 		[XSD_USE_TRANSACTIONS] = "transactions",
 		[XSD_USE_TXN_NODES] = "transaction-nodes",
+		[XSD_USE_OUTSTANDING] = "outstanding",
+		[XSD_USE_MEMORY] = "memory",
 		[XSD_USE_EVENTS] = "event-memory",
 		[XSD_USE_CONNECTIONS] = "connections",
 	};
@@ -45,6 +55,8 @@ uint32_t use_now(const struct xsd_domain *domain, enum xsd_use use)
 	case XSD_USE_WATCHES: return domain->nr_watches;
 	case XSD_USE_TRANSACTIONS: return domain->nr_transactions;
 	case XSD_USE_TXN_NODES: return txn_nodes(domain);
+	case XSD_USE_OUTSTANDING: return domain->nr_outstanding;
+	case XSD_USE_MEMORY: return memory(domain);
 	case XSD_USE_EVENTS: return domain->event_bytes;
 	case XSD_USE_CONNECTIONS: return domain->nr_conns;
 	case XSD_NR_USES: break;
@@ -62,6 +74,8 @@ void use_look(struct xsd_domain *domain)
 	use_saw(domain, XSD_USE_NODES, domain->nr_nodes);
 	use_saw(domain, XSD_USE_WATCHES, domain->nr_watches);
 	use_saw(domain, XSD_USE_TRANSACTIONS, domain->nr_transactions);
+	use_saw(domain, XSD_USE_OUTSTANDING, domain->nr_outstanding);
+	use_saw(domain, XSD_USE_MEMORY, memory(domain));
 	use_saw(domain, XSD_USE_EVENTS, domain->event_bytes);
 	use_saw(domain, XSD_USE_CONNECTIONS, domain->nr_conns);
 }

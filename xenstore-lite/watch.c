@@ -73,13 +73,21 @@ static uint32_t event_bytes(const struct event *event)
 	return (uint32_t)(sizeof(*event) + event->len + 1);
 }
 
+static void charge_event(const struct watch *watch, int32_t bytes)
+{
+	struct xsd_domain *domain = watch->watcher->domain;
+
+	domain->event_bytes += (uint32_t)bytes;
+	xsd_domain_charge(domain, bytes);
+}
+
 static void event_drop(struct watches *ws, struct event *event)
 {
 	htable_del(&ws->events, &event->by_content);
 	list_del(&event->of_watcher);
 	list_del(&event->of_watch);
 	event->watch->watcher->nr_events--;
-	event->watch->watcher->domain->event_bytes -= event_bytes(event);
+	charge_event(event->watch, -(int32_t)event_bytes(event));
 	free(event);
 }
 
@@ -123,7 +131,7 @@ static void enqueue(struct watches *ws, struct watch *watch, const char *path,
 	list_add_tail(&watch->events, &event->of_watch);
 	watcher->nr_events++;
 	ws->nr_queued++;
-	watcher->domain->event_bytes += event_bytes(event);
+	charge_event(watch, (int32_t)event_bytes(event));
 	use_saw(watcher->domain, XSD_USE_EVENTS, watcher->domain->event_bytes);
 	watcher->wake(watcher);
 }
@@ -145,6 +153,17 @@ static void enqueue_whole(struct watches *ws, struct watch *watch)
 	enqueue(ws, watch, point->path, point->len, hash);
 }
 
+static bool has_room_for_event(const struct xsd_domain *domain, size_t bytes)
+{
+	const struct xsd_limits *limits = domain->limits;
+
+	return (limits->event_bytes == XSD_UNLIMITED ||
+		domain->event_bytes + bytes <= limits->event_bytes) &&
+	       (limits->memory_soft == XSD_UNLIMITED ||
+		domain->memory_bytes + bytes <= limits->memory_soft);
+}
+
+/* What does not fit a message, or the quota, becomes the whole. */
 static void notify(struct watches *ws, struct watch *watch, const char *path,
 		   size_t len, uint64_t path_hash)
 {
@@ -155,11 +174,9 @@ static void notify(struct watches *ws, struct watch *watch, const char *path,
 		ws->nr_merged++;
 		return;
 	}
-	/* What does not fit a message, or the quota, becomes the whole. */
 	if (len - watch->rel_off + 1 + watch->token_bytes >
 		    XENSTORE_PAYLOAD_MAX ||
-	    domain->event_bytes + sizeof(struct event) + len + 1 >
-		    domain->limits->event_bytes)
+	    !has_room_for_event(domain, sizeof(struct event) + len + 1))
 		enqueue_whole(ws, watch);
 	else
 		enqueue(ws, watch, path, len, hash);
@@ -236,6 +253,33 @@ static void drop_point_if_unused(struct watches *ws, struct point *point)
 	free(point);
 }
 
+static int64_t watch_bytes(size_t len, size_t token_bytes)
+{
+	return (int64_t)(sizeof(struct watch) + token_bytes +
+			 sizeof(struct point) + len + 1);
+}
+
+void watcher_count(const struct watcher *watcher, struct watcher_count *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	list_for_each(l, &watcher->watches) {
+		const struct watch *watch =
+			container_of(l, struct watch, of_watcher);
+
+		ret->nr_watches++;
+		ret->bytes +=
+			watch_bytes(watch->point->len, watch->token_bytes);
+	}
+	list_for_each(l, &watcher->events) {
+		const struct event *event =
+			container_of(l, struct event, of_watcher);
+
+		ret->nr_events++;
+		ret->event_bytes += event_bytes(event);
+	}
+	ret->bytes += ret->event_bytes;
+}
+
 int watch_add(struct watches *ws, struct watcher *watcher,
 	      const struct xpath *path, uint32_t depth, const char *token)
 {
@@ -251,6 +295,8 @@ int watch_add(struct watches *ws, struct watcher *watcher,
 		return -E2BIG;
 	if (path->len - path->rel_off + 1u + token_bytes > XENSTORE_PAYLOAD_MAX)
 		return -E2BIG;
+	if (!xsd_domain_has_room(domain, watch_bytes(path->len, token_bytes)))
+		return -ENOMEM;
 	watch = malloc(sizeof(*watch) + token_bytes);
 	if (!watch)
 		return -ENOMEM;
@@ -270,6 +316,7 @@ int watch_add(struct watches *ws, struct watcher *watcher,
 	list_add_tail(&point->watches, &watch->of_point);
 	list_add_tail(&watcher->watches, &watch->of_watcher);
 	domain->nr_watches++;
+	xsd_domain_charge(domain, watch_bytes(path->len, token_bytes));
 	enqueue_whole(ws, watch);
 	return 0;
 }
@@ -281,6 +328,8 @@ static void drop_watch(struct watches *ws, struct watch *watch)
 	list_del(&watch->of_point);
 	list_del(&watch->of_watcher);
 	watch->watcher->domain->nr_watches--;
+	xsd_domain_charge(watch->watcher->domain,
+			  -watch_bytes(watch->point->len, watch->token_bytes));
 	drop_point_if_unused(ws, watch->point);
 	free(watch);
 }

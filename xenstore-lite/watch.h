@@ -8,11 +8,13 @@
  * able to read the node (as it was or as it is) or its parent.
  *
  * Events wait, unformatted, until the client takes them. Two that are equal
- * are one: an event says "look again", not how often. A domain whose unread
- * events use up its quota loses none: the watch's events are replaced by a
- * single one for the watched path itself, as when the watch was set, and its
- * owner must look at everything below. So what a reader that does not read can
- * hold is bounded by its own quota, and nobody waits for it.
+ * are one: an event says "look again", not how often. (Xen's xenstored drops
+ * what is unread after 20 seconds, oxenstored makes the writer wait: neither is
+ * any good to the reader, or to the writer.) A domain whose unread events use
+ * up its quota, or whose memory its soft one, loses none: the watch's events
+ * are replaced by a single one for the watched path itself, as when the watch
+ * was set, and its owner must look at everything below. So what a reader that
+ * does not read can hold is bounded by its own quota, and nobody waits for it.
  *
  * Thread: the store's. Logs: never.
  */
@@ -83,6 +85,13 @@ void watch_fire_special(struct watches *ws, enum xsd_special special,
 /* The rights of a special name have changed. */
 void watch_fire_perms(struct watches *ws, const char *name,
 		      const struct perms *before, const struct perms *after);
+
+/* Count again what a watcher has. */
+struct watcher_count {
+	uint32_t nr_watches, nr_events, event_bytes;
+	int64_t bytes; /* of memory */
+};
+void watcher_count(const struct watcher *watcher, struct watcher_count *ret);
 
 /*
  * Take the oldest event: path and token, each with its NUL, into buf of

@@ -61,11 +61,6 @@ void xsd_close(struct xsd *xsd)
 	free(xsd);
 }
 
-unsigned xsd_check(const struct xsd *xsd)
-{
-	return store_check(&xsd->store);
-}
-
 bool xsd_domain_exists(const struct xsd *xsd, uint32_t domid)
 {
 	return xsd_domain_find(&xsd->store.domains, domid) != NULL;

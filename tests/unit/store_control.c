@@ -416,6 +416,8 @@ static void tells_whose_queues_are_long(void)
 		memcpy(buf + i * (sizeof(hdr) + 5), &hdr, sizeof(hdr));
 		memcpy(buf + i * (sizeof(hdr) + 5) + sizeof(hdr), "name", 5);
 	}
+	UNIT_CHECK(peer_two(root, XS_SET_QUOTA, 0, "3", "outstanding\0000",
+			    14) == 0);
 	/* 64 whole requests and a part of one */
 	UNIT_CHECK(xsd_conn_feed(guest->conn, buf, sizeof(buf)) == 0);
 	UNIT_CHECK(xsd_conn_feed(guest->conn, buf, 18) == 0);
