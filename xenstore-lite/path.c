@@ -2,7 +2,6 @@
 /* path.c - names of nodes. See path.h. */
 #include "xenstore-lite/path.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -126,89 +125,19 @@ const char *path_name(const char *path, size_t len)
 	return path + parent_len + (parent_len != 1);
 }
 
-/* ---- hashing ------------------------------------------------------------ */
-
 void path_seed_init(struct path_seed *seed, uint64_t secret)
 {
-	seed->start = path_hash_mix(secret);
-	seed->mul = path_hash_mix(secret + 0xD1B54A32D192ED03ull) | 1u;
-}
-
-/* len bytes, at most eight of them: the first is the lowest, zeros follow. */
-static uint64_t load(const char *at, size_t len)
-{
-	uint64_t word = 0;
-	uint32_t low, high;
-
-	if (len >= sizeof(word)) {
-		memcpy(&word, at, sizeof(word));
-		return le64toh(word);
-	}
-	if (len >= sizeof(low)) {
-		/* What both hold is the same in both. */
-		memcpy(&low, at, sizeof(low));
-		memcpy(&high, at + len - sizeof(high), sizeof(high));
-		return le32toh(low) | (uint64_t)le32toh(high)
-					      << 8 * (len - sizeof(high));
-	}
-	while (len > 0)
-		word = word << 8 | (unsigned char)at[--len];
-	return word;
-}
-
-/* The top bit of each byte that is a '/'. */
-static uint64_t find_slashes(uint64_t word)
-{
-	const uint64_t ones = 0x0101010101010101ull;
-	uint64_t x = word ^ ones * '/';
-
-	return ~((x & ones * 0x7f) + ones * 0x7f) & ~x & ones << 7;
-}
-
-static uint64_t fold(const struct path_seed *seed, uint64_t h, uint64_t word)
-{
-	unsigned __int128 product = (unsigned __int128)(h ^ word) * seed->mul;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/*
- * Fold the component at *pos, with the '/' that it begins with, and move *pos
- * behind it. Eight bytes make a word; that a '/' begins every component and is
- * nowhere else, and a NUL nowhere at all, keeps different paths different.
- */
-static uint64_t fold_component(const struct path_seed *seed, uint64_t h,
-			       const char *path, size_t end, size_t *pos)
-{
-	uint64_t skip = 0x80; /* the first byte's slash is no end */
-
-	for (;;) {
-		size_t len = end - *pos < 8 ? end - *pos : 8;
-		uint64_t word = load(path + *pos, len);
-		uint64_t slash = find_slashes(word) & ~skip;
-
-		if (slash) {
-			len = (size_t)__builtin_ctzll(slash) / 8;
-			word &= (1ull << 8 * len) - 1;
-		}
-		*pos += len;
-		if (len)
-			h = fold(seed, h, word);
-		if (slash || *pos == end)
-			return h;
-		skip = 0;
-	}
+	seed->start = path_hash_end(secret);
+	seed->mul = path_hash_end(secret + 0xD1B54A32D192ED03ull) | 1u;
 }
 
 uint64_t path_hash(const struct path_seed *seed, const char *path, size_t len)
 {
 	uint64_t h = seed->start;
-	size_t pos = 0;
 
-	/* The root is the path without a component. */
-	while (len > 1 && pos < len)
-		h = fold_component(seed, h, path, len, &pos);
-	return h;
+	for (size_t i = 0; i < len; i++)
+		h = path_hash_step(seed, h, path[i]);
+	return path_hash_end(h);
 }
 
 void path_walk_init(struct path_walk *w, const struct path_seed *seed,
@@ -219,18 +148,18 @@ void path_walk_init(struct path_walk *w, const struct path_seed *seed,
 	w->end = len;
 	w->pos = 0;
 	w->len = 0;
-	w->hash = seed->start;
+	w->state = seed->start;
+	w->hash = 0;
 }
 
 bool path_walk_next(struct path_walk *w)
 {
-	if (w->len == 0) {
-		w->len = 1;
-		return true;
-	}
-	if (w->end == 1 || w->pos == w->end)
+	if (w->pos == w->end)
 		return false;
-	w->hash = fold_component(w->seed, w->hash, w->path, w->end, &w->pos);
+	do
+		w->state = path_hash_step(w->seed, w->state, w->path[w->pos++]);
+	while (w->pos != 1 && w->pos < w->end && w->path[w->pos] != '/');
 	w->len = w->pos;
+	w->hash = path_hash_end(w->state);
 	return true;
 }

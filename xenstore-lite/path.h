@@ -6,9 +6,9 @@
  * and no '/' at its end, but for the root itself. One that a client gives
  * without a leading '/' is relative to its domain's home, /local/domain/N.
  *
- * Hashes run from left to right, component by component, so that one pass over
- * a path yields the hash of each of its ancestors; the seed is secret, so that
- * nobody can choose names that collide.
+ * Hashes run from left to right, so that one pass over a path yields the hash
+ * of each of its ancestors; the seed is secret, so that nobody can choose
+ * names that collide.
  */
 #ifndef XENSTORE_LITE_PATH_H
 #define XENSTORE_LITE_PATH_H
@@ -72,8 +72,13 @@ struct path_seed {
 
 void path_seed_init(struct path_seed *seed, uint64_t secret);
 
-/* Spread what differs in any bit over all. */
-static inline uint64_t path_hash_mix(uint64_t h)
+static inline uint64_t path_hash_step(const struct path_seed *seed, uint64_t h,
+				      char c)
+{
+	return (h ^ (unsigned char)c) * seed->mul;
+}
+
+static inline uint64_t path_hash_end(uint64_t h)
 {
 	h ^= h >> 32;
 	h *= 0x9E3779B97F4A7C15ull;
@@ -93,7 +98,7 @@ struct path_walk {
 	const struct path_seed *seed;
 	const char *path;
 	size_t end, pos, len;
-	uint64_t hash;
+	uint64_t state, hash;
 };
 
 void path_walk_init(struct path_walk *w, const struct path_seed *seed,

@@ -93,7 +93,7 @@ static void event_drop(struct watches *ws, struct event *event)
 
 static uint64_t event_hash(const struct watch *watch, uint64_t path_hash)
 {
-	return path_hash_mix(path_hash ^ (uint64_t)(uintptr_t)watch);
+	return path_hash_end(path_hash ^ (uint64_t)(uintptr_t)watch);
 }
 
 static bool is_pending(const struct watches *ws, const struct watch *watch,
