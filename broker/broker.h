@@ -33,7 +33,7 @@ struct broker_domain {
 	domid_t domid;
 	uid_t uid;
 	const char *name; /* until the call returns */
-	int store_fd;	  /* listens at RUN/N/xenstore; the broker's */
+	int store_fd;	  /* listens at RUN/N/xenstore; open until destroyed */
 };
 
 /* What the store must hear of. Called from inside any call here. */
@@ -45,8 +45,8 @@ struct broker_ops {
 	 */
 	int (*created)(void *arg, const struct broker_domain *domain);
 	/*
-	 * It is no more, nor are its directory and its sockets. 0: the store
-	 * knows. -EINPROGRESS: broker_domain_destroyed follows.
+	 * It is no more, nor is its directory. 0: the store knows.
+	 * -EINPROGRESS: broker_domain_destroyed follows.
 	 */
 	int (*destroyed)(void *arg, domid_t domid, uint64_t life);
 };

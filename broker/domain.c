@@ -285,7 +285,6 @@ int broker_domain_free(struct domain *d)
 		broker_conn_answer(maker, -ECANCELED);
 	loop_fd_remove(d->listener);
 	close(d->listen_fd);
-	close(d->store_fd);
 	while (!list_empty(&d->conns))
 		broker_conn_close(
 			container_of(d->conns.next, struct conn, link));
@@ -298,6 +297,7 @@ int broker_domain_free(struct domain *d)
 			 strerror(-err));
 	log_info("domain %u (%s) is gone", d->domid, d->name);
 	told = b->ops->destroyed(b->arg, d->domid, d->serial);
+	close(d->store_fd);
 	free(d->ports);
 	free(d);
 	return told;

@@ -52,11 +52,9 @@ static int reset_if_gone(int err)
 }
 
 /* Receive until the reply to seq is there; drop what was another's. */
-static int receive_reply(struct lite *l, uint64_t seq, struct lite_reply *rep,
-			 int *ret_fd)
+static int receive_reply(struct lite *l, uint64_t seq, uint64_t deadline_ns,
+			 struct lite_reply *rep, int *ret_fd)
 {
-	uint64_t deadline_ns = clock_now_ns() + LITE_CALL_TIMEOUT_NS;
-
 	for (;;) {
 		unsigned nr_fds = 1;
 		ssize_t n;
@@ -89,6 +87,11 @@ static int receive_reply(struct lite *l, uint64_t seq, struct lite_reply *rep,
 static int round_trip(struct lite *l, struct lite_request *req,
 		      struct lite_reply *rep, int *ret_fd)
 {
+	bool store_too =
+		req->op == LITE_DOMAIN_CREATE || req->op == LITE_DOMAIN_DESTROY;
+	uint64_t deadline_ns =
+		clock_now_ns() +
+		(store_too ? LITE_DOMAIN_TIMEOUT_NS : LITE_CALL_TIMEOUT_NS);
 	int err;
 
 	req->version = LITE_WIRE_VERSION;
@@ -97,7 +100,7 @@ static int round_trip(struct lite *l, struct lite_request *req,
 	err = fdmsg_send(l->sock, req, sizeof(*req), NULL, 0, MSG_DONTWAIT);
 	if (err)
 		return err == -EAGAIN ? -ETIMEDOUT : reset_if_gone(err);
-	return receive_reply(l, req->seq, rep, ret_fd);
+	return receive_reply(l, req->seq, deadline_ns, rep, ret_fd);
 }
 
 int lite_call(struct lite *l, struct lite_request *req, struct lite_reply *rep,

@@ -18,7 +18,9 @@
 #include "util/list.h"
 
 #define LITE_CALL_TIMEOUT_NS (5 * NS_PER_S)
-#define LITE_PEER_BUCKETS    64u
+/* Of a domain's creation and end: the store may be starting again. */
+#define LITE_DOMAIN_TIMEOUT_NS (15 * NS_PER_S)
+#define LITE_PEER_BUCKETS      64u
 
 struct lite {
 	struct platform platform;
