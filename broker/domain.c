@@ -215,6 +215,12 @@ static struct domain *domain_new(struct broker *b, domid_t domid,
 	return d;
 }
 
+/* That domain 0 comes and goes with us is no news. */
+static enum log_level log_level_of(const struct domain *d)
+{
+	return d->domid ? LOG_INFO : LOG_DEBUG;
+}
+
 /* 0; -EINPROGRESS the store will hear of it; another -errno: not begun. */
 static int domain_begin(struct domain *d)
 {
@@ -262,7 +268,8 @@ int broker_domain_make(struct broker *b, uint32_t domid, const char *name,
 	b->by_id[id] = d;
 	if (owner)
 		list_add_tail(&owner->domains, &d->ephemeral);
-	log_info("domain %u (%s) created, uid %u", id, name, uid);
+	log_line(log_level_of(d), "domain %u (%s) created, uid %u", id, name,
+		 uid);
 	*ret = d;
 	return err;
 
@@ -295,7 +302,7 @@ int broker_domain_free(struct domain *d)
 	if (err)
 		log_warn("domain %u: %s stays: %s", d->domid, d->dir,
 			 strerror(-err));
-	log_info("domain %u (%s) is gone", d->domid, d->name);
+	log_line(log_level_of(d), "domain %u (%s) is gone", d->domid, d->name);
 	told = b->ops->destroyed(b->arg, d->domid, d->serial);
 	close(d->store_fd);
 	free(d->ports);

@@ -32,8 +32,7 @@
 
 static const char usage[] =
 	"usage: xenstored-lite [-v] [--run-dir DIR]\n"
-	"Serve the xenstore of DIR; started by brokerd, which tells it of the\n"
-	"domains.\n"
+	"Serve the xenstore of DIR. brokerd starts it.\n"
 	"  --run-dir DIR  default: $PVSPLIT_RUN, else /run/pvsplit for root,\n"
 	"                 else $XDG_RUNTIME_DIR/pvsplit\n"
 	"  -v, --verbose  say more on standard error\n"
