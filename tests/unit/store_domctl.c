@@ -381,7 +381,7 @@ static void ends_when_the_broker_talks_nonsense(void)
 		switch (i) {
 		case 0: msg.version++; break;
 		case 1: msg.op = 0; break;
-		case 2: msg.op = DOMCTL_END + 1; break;
+		case 2: msg.op = DOMCTL_NR_OPS; break;
 		case 3: msg.domid = DOMID_FIRST_RESERVED; break;
 		case 4: msg.reserved = 1; break;
 		case 5: msg.status = -1; break;
