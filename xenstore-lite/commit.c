@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commit.c - a transaction's end: check all, allocate all, then change.
- * See transaction.h.
+ * commit.c - a transaction's end: check all, allocate all, record it, then
+ * change. See transaction.h.
  */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "xenstore-lite/journal.h"
 #include "xenstore-lite/transaction.h"
 
 static struct store_node *base_of(const struct txn *txn,
@@ -179,6 +180,12 @@ int txn_commit(struct txn *txn, txn_change_fn *fn, void *arg)
 	err = prepare(txn, &dirty, &nr);
 	if (err)
 		return err;
+	if (txn->store->journal)
+		err = journal_commit(txn->store->journal, txn->born, dirty, nr);
+	if (err) {
+		free(dirty);
+		return err;
+	}
 	apply(txn, dirty, nr);
 	free(dirty);
 	announce(txn, fn, arg);

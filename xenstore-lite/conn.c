@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "xenstore-lite/persist.h"
 #include "xenstore-lite/private.h"
 
 /* ---- bytes ----------------------------------------------------------------
@@ -362,10 +363,14 @@ static void put_events(struct xsd_conn *conn)
 
 size_t xsd_conn_output(struct xsd_conn *conn, const void **data)
 {
+	*data = NULL;
+	if (persist_flush(conn->xsd))
+		return 0;
 	put_events(conn);
 	conn->xsd->stats.turned_ns = 0;
 	stats_queues(conn);
-	*data = conn->out.len ? conn->out.data + conn->out.start : NULL;
+	if (conn->out.len)
+		*data = conn->out.data + conn->out.start;
 	return conn->out.len;
 }
 

@@ -124,7 +124,11 @@ bool xsd_conn_wants_input(struct xsd_conn *conn);
 int xsd_conn_feed(struct xsd_conn *conn, const void *data,
 		  size_t len) PV_MUST_CHECK;
 
-/* What to send; *data is valid until the next call. Returns the bytes. */
+/*
+ * What to send; *data is valid until the next call. Returns the bytes: 0 also
+ * while what they tell of cannot be put on disk (persist.h); xsd_ops.output
+ * says when it can.
+ */
 size_t xsd_conn_output(struct xsd_conn *conn, const void **data);
 /*
  * len bytes of it were sent; goes on with requests that had to wait. To be

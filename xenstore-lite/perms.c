@@ -9,7 +9,7 @@
 #include "util/num.h"
 #include "xenstore-lite/domain.h"
 
-static struct perms *alloc(uint32_t nr)
+struct perms *perms_alloc(uint32_t nr)
 {
 	struct perms *p = calloc(1, sizeof(*p) + nr * sizeof(p->entries[0]));
 
@@ -28,7 +28,7 @@ static void name(struct perm *e, const struct xsd_domain *domain)
 
 struct perms *perms_new(const struct xsd_domain *owner, uint8_t rights)
 {
-	struct perms *p = alloc(1);
+	struct perms *p = perms_alloc(1);
 
 	if (p) {
 		name(&p->entries[0], owner);
@@ -78,7 +78,7 @@ struct perms *perms_inherit(struct perms *parent,
 
 	if (creator->privileged || is_of(&parent->entries[0], creator))
 		return perms_get(parent);
-	p = alloc(parent->nr);
+	p = perms_alloc(parent->nr);
 	if (p) {
 		memcpy(p->entries, parent->entries,
 		       parent->nr * sizeof(p->entries[0]));
@@ -118,7 +118,7 @@ int perms_parse(const struct xsd_domains *domains, const char *const *texts,
 		return -EINVAL;
 	if (nr > max)
 		return -ENOSPC;
-	p = alloc(nr);
+	p = perms_alloc(nr);
 	if (!p)
 		return -ENOMEM;
 	for (unsigned i = 0; i < nr && !err; i++)

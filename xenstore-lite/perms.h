@@ -40,6 +40,8 @@ struct perms {
 	struct perm entries[]; /* nr >= 1 */
 };
 
+/* A set of nr >= 1 zeroed entries, for its maker to fill. NULL: no memory. */
+struct perms *perms_alloc(uint32_t nr);
 /* A set with one entry: domain owns, others have rights. NULL: no memory. */
 struct perms *perms_new(const struct xsd_domain *owner, uint8_t rights);
 struct perms *perms_get(struct perms *p);

@@ -30,6 +30,7 @@ struct xsd {
 	struct watches watches;
 	struct perms *special_perms[XSD_NR_SPECIALS];
 	const struct xsd_ops *ops;
+	bool held; /* no output: what it tells of is not on disk yet */
 	uint64_t last_conn_id; /* in the image */
 	struct xsd_log log;
 	char *spare[XSD_NR_SPARE];

@@ -15,6 +15,7 @@
 #include "util/log.h"
 #include "xenstore-lite/conn.h"
 #include "xenstore-lite/outlet.h"
+#include "xenstore-lite/persist.h"
 #include "xenstore-lite/rings.h"
 
 /* New clients of one domain in one round of the loop. */
@@ -32,6 +33,7 @@ struct server {
 	struct rings *rings;
 	struct loop_prepare *flush;
 	struct loop_timer *resume;
+	struct loop_timer *retry; /* the disk; see flush_all */
 	struct log_limit limit;
 };
 
@@ -333,6 +335,13 @@ void server_remove_all(struct server *server)
 	for (domid_t domid = 0; domid < DOMID_FIRST_RESERVED; domid++)
 		stop_serving(server, domid);
 	server_remove_unserved(server);
+	persist_erase(server->xsd);
+}
+
+int server_remember(struct server *server,
+		    const struct journal_options *journal)
+{
+	return persist_open(server->xsd, journal);
 }
 
 /* ---- the server -----------------------------------------------------------
@@ -364,11 +373,21 @@ static void say(const char *line)
 	log_info("store: %s", line);
 }
 
+/* Ends a wait of the loop: flush_all comes next. */
+static void retry_flush(void *arg)
+{
+	(void)arg;
+}
+
 static bool flush_all(void *arg)
 {
 	struct server *server = arg;
 	bool more = false;
 
+	/* One write for all that this round has changed. */
+	if (persist_flush(server->xsd))
+		loop_timer_arm(server->retry,
+			       clock_now_ns() + JOURNAL_RETRY_NS);
 	while (!list_empty(&server->unsent)) {
 		struct outlet *outlet = container_of(server->unsent.next,
 						     struct outlet, unsent);
@@ -413,9 +432,14 @@ int server_open(struct loop *loop, struct server **ret)
 	err = loop_timer_add(loop, resume_accepting, server, &server->resume);
 	if (err)
 		goto fail_prepare;
+	err = loop_timer_add(loop, retry_flush, server, &server->retry);
+	if (err)
+		goto fail_resume;
 	*ret = server;
 	return 0;
 
+fail_resume:
+	loop_timer_remove(server->resume);
 fail_prepare:
 	loop_prepare_remove(server->flush);
 fail_rings:
@@ -435,6 +459,7 @@ void server_close(struct server *server)
 		listener_close(container_of(l, struct listener, link));
 	rings_close(server->rings);
 	xsd_close(server->xsd);
+	loop_timer_remove(server->retry);
 	loop_timer_remove(server->resume);
 	loop_prepare_remove(server->flush);
 	free(server);

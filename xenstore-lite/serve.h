@@ -18,10 +18,17 @@
 #include "abi/grant.h"
 #include "util/annotate.h"
 #include "util/loop.h"
+#include "xenstore-lite/journal.h"
 
 struct server;
 
 int server_open(struct loop *loop, struct server **ret) PV_MUST_CHECK;
+/*
+ * Before any domain is added: serve what the journal says of an earlier store,
+ * and let it outlive this process too. Errors as journal_open, logged.
+ */
+int server_remember(struct server *server,
+		    const struct journal_options *journal) PV_MUST_CHECK;
 void server_close(struct server *server); /* NULL is fine */
 
 /*
@@ -46,7 +53,7 @@ int server_add_domain(struct server *server, domid_t domid, uint64_t life,
 int server_remove_domain(struct server *server, domid_t domid, uint64_t life);
 /* Remove every domain that was not added to this server. */
 void server_remove_unserved(struct server *server);
-/* Domain 0 stays, but nobody is served any more. */
+/* Domain 0 stays, but nobody is served any more, and nothing is remembered. */
 void server_remove_all(struct server *server);
 
 #endif /* XENSTORE_LITE_SERVE_H */

@@ -69,12 +69,15 @@ static inline int64_t store_node_bytes(size_t len,
 	       node_state_bytes(state);
 }
 
+struct journal;
+
 struct store {
 	struct path_seed seed;
 	struct htable nodes;
 	struct xsd_domains domains;
 	struct store_node *root;
 	uint64_t last_generation;
+	struct journal *journal; /* NULL: nothing outlives the process */
 };
 
 /* Makes domain 0 and the root, which domain 0 owns and nobody else may read. */

@@ -7,8 +7,9 @@
  * first makes sure that every touched node still has that generation (else
  * -EAGAIN: conflicts are per node; two transactions that create different
  * children below one node do not conflict unless one has listed it), then
- * allocates all that it needs, and only then changes the tree: it either
- * happens whole or leaves no trace. Cost: touched nodes, not tree size.
+ * allocates all that it needs, has it recorded (journal.h), and only then
+ * changes the tree: it either happens whole or leaves no trace. Cost: touched
+ * nodes, not tree size.
  *
  * Every change goes through here: a request outside a transaction is one of
  * its own, so there is one path for accounting and for watches.
@@ -59,6 +60,7 @@ struct txn {
 	/* What the domain is charged for it while it is open; 0: nothing, it
 	 * lives as long as one request. */
 	int64_t charged_bytes;
+	struct xsd_domain *born; /* begins with this commit; or NULL */
 	int broken; /* a step failed half way: the commit's answer */
 	struct htable nodes;
 	struct list touched, changed;
@@ -126,7 +128,8 @@ typedef void txn_change_fn(void *arg, const struct change *change);
 /*
  * Make it true, then call fn for each node that was changed, in the order in
  * which they first were. -EAGAIN a conflict; -ENOSPC the domain's nodes quota;
- * -ENOMEM. The transaction can only be ended afterwards.
+ * or no room to record it; -EIO it cannot be recorded; -ENOMEM. The transaction
+ * can only be ended afterwards.
  */
 int txn_commit(struct txn *txn, txn_change_fn *fn, void *arg) PV_MUST_CHECK;
 

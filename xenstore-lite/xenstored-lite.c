@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,10 +32,17 @@
 #define SPIN_NS (100 * NS_PER_US)
 
 static const char usage[] =
-	"usage: xenstored-lite [-v] [--run-dir DIR]\n"
+	"usage: xenstored-lite [-v] [--run-dir DIR] [--journal DIR] "
+	"[--no-journal]\n"
+	"                      [--sync] [--salvage]\n"
 	"Serve the xenstore of DIR. brokerd starts it.\n"
 	"  --run-dir DIR  default: $PVSPLIT_RUN, else /run/pvsplit for root,\n"
 	"                 else $XDG_RUNTIME_DIR/pvsplit\n"
+	"  --journal DIR  what survives the store's death; default: RUN/store\n"
+	"  --no-journal   nothing does\n"
+	"  --sync         survive the machine's death too: fdatasync before\n"
+	"                 each round's answers\n"
+	"  --salvage      of a damaged journal, keep what can be read\n"
 	"  -v, --verbose  say more on standard error\n"
 	"  --help, --version\n";
 
@@ -61,7 +69,7 @@ static void over(void *arg, int err)
 }
 
 /* 0 at a clean end; else -errno, already logged. */
-static int serve(struct loop *loop)
+static int serve(struct loop *loop, const struct journal_options *journal)
 {
 	struct domctl_server *ds;
 	struct server *server;
@@ -71,6 +79,10 @@ static int serve(struct loop *loop)
 		log_error("cannot make the store: %s", strerror(-err));
 		return err;
 	}
+	if (journal->dir)
+		err = server_remember(server, journal);
+	if (err)
+		goto out;
 	err = domctl_server_open(loop, server, DOMCTL_FD, over, loop, &ds);
 	if (err) {
 		log_error("cannot listen to the broker: %s", strerror(-err));
@@ -86,7 +98,7 @@ out:
 	return err;
 }
 
-static int run(void)
+static int run(const struct journal_options *journal)
 {
 	static const int signals[] = { SIGINT, SIGTERM };
 	struct loop *loop;
@@ -106,27 +118,43 @@ static int run(void)
 	if (err)
 		log_error("signals: %s", strerror(-err));
 	else
-		err = serve(loop);
+		err = serve(loop, journal);
 	loop_close(loop);
 	return err;
+}
+
+static const char *default_journal(const char *run_dir, char *buf, size_t size)
+{
+	return str_printf(buf, size, "%s/store", run_dir) < 0 ? NULL : buf;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "run-dir", required_argument, NULL, 'r' },
+		{ "journal", required_argument, NULL, 'j' },
+		{ "no-journal", no_argument, NULL, 'n' },
+		{ "sync", no_argument, NULL, 's' },
+		{ "salvage", no_argument, NULL, 'S' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
+	struct journal_options journal = { 0 };
 	const char *run_dir = NULL;
+	char dir[PATH_MAX];
+	bool forget = false;
 	int c;
 
 	log_init("xenstored-lite", LOG_INFO);
 	while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
 		switch (c) {
 		case 'r': run_dir = optarg; break;
+		case 'j': journal.dir = optarg; break;
+		case 'n': forget = true; break;
+		case 's': journal.sync = true; break;
+		case 'S': journal.salvage = true; break;
 		case 'v': log_set_level(LOG_DEBUG); break;
 		case 'h': fputs(usage, stdout); return 0;
 		case 'V': puts("xenstored-lite " VERSION); return 0;
@@ -151,5 +179,9 @@ int main(int argc, char **argv)
 			"there; start brokerd, which starts its store itself");
 		return 2;
 	}
-	return run() ? 1 : 0;
+	if (forget)
+		journal.dir = NULL;
+	else if (!journal.dir)
+		journal.dir = default_journal(run_dir, dir, sizeof(dir));
+	return run(&journal) ? 1 : 0;
 }

@@ -52,6 +52,7 @@ void xsd_close(struct xsd *xsd)
 		return;
 	list_for_each(l, &xsd->store.domains.all)
 		drop_conns(xsd, container_of(l, struct xsd_domain, link));
+	persist_close(xsd);
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++)
 		perms_put(xsd->special_perms[i]);
 	while (xsd->nr_spare)
@@ -188,7 +189,9 @@ static int add_nodes(const struct access *ax, uint32_t domid, const char *name)
 	return 0;
 }
 
-static int make_home(struct xsd *xsd, uint32_t domid, const char *name)
+/* born: the domain that begins with its home; NULL for domain 0. */
+static int make_home(struct xsd *xsd, struct xsd_domain *born, uint32_t domid,
+		     const char *name)
 {
 	struct access ax = { .store = &xsd->store };
 	struct txn txn;
@@ -196,6 +199,7 @@ static int make_home(struct xsd *xsd, uint32_t domid, const char *name)
 
 	ax.domain = xsd_domain_find(&xsd->store.domains, 0);
 	txn_init(&txn, &xsd->store, ax.domain, XSD_UNLIMITED);
+	txn.born = born;
 	ax.txn = &txn;
 	err = add_nodes(&ax, domid, name);
 	if (!err)
@@ -213,12 +217,13 @@ int xsd_domain_create(struct xsd *xsd, uint32_t domid, uint64_t life,
 	if (domid == 0 && life != XSD_DOMAIN0_LIFE)
 		return -EINVAL;
 	if (domid == 0)
-		return find_numbered(xsd, HOMES, 0) ? 0
-						    : make_home(xsd, 0, name);
+		return find_numbered(xsd, HOMES, 0)
+			       ? 0
+			       : make_home(xsd, NULL, 0, name);
 	err = xsd_domain_add(&xsd->store.domains, domid, life, &domain);
 	if (err)
 		return err;
-	err = make_home(xsd, domid, name);
+	err = make_home(xsd, domain, domid, name);
 	if (err) {
 		xsd_domain_del(&xsd->store.domains, domain);
 		return err;
@@ -286,6 +291,7 @@ int xsd_domain_destroy(struct xsd *xsd, uint32_t domid)
 	if (!domain)
 		return -ENOENT;
 	drop_conns(xsd, domain);
+	persist_domain_gone(xsd, domain);
 	stats_domain_gone(xsd, domain);
 	remove_path(xsd, HOMES, domid);
 	remove_path(xsd, "/libxl/", domid);
