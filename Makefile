@@ -97,7 +97,9 @@ $(BUILD)/%.o: %.c
 	$(if $(V),,@echo '  CC   $<')
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(tests): %: %.o $(libs)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(link) $(LIBS.tests)
+	$(Q)$(CC) $(LDFLAGS) $(WRAP) -o $@ $< $(link) $(LIBS.tests)
+# A test that refuses memory.
+$(BUILD)/tests/unit/store_nomem: WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 $(replay): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o \
 		$(BUILD)/tests/fuzz/replay.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
