@@ -167,18 +167,19 @@ static const struct column quota_columns[] = {
 	{ 0 },
 };
 static const struct column transaction_columns[] = {
-	{ "domain", "DOMAIN" },
-	{ "connection", "CONNECTION" },
-	{ "id", "ID" },
-	{ "age", "OPEN FOR" },
-	{ "nodes", "NODES" },
-	{ "changes", "CHANGES" },
-	{ 0 },
+	{ "domain", "DOMAIN" },	  { "connection", "CONNECTION" },
+	{ "peer", "PEER" },	  { "id", "ID" },
+	{ "age", "OPEN FOR" },	  { "nodes", "NODES" },
+	{ "changes", "CHANGES" }, { 0 },
 };
 static const struct column connection_columns[] = {
-	{ "domain", "DOMAIN" },	 { "id", "CONNECTION" },
-	{ "in-bytes", "INPUT" }, { "out-bytes", "OUTPUT" },
-	{ "events", "EVENTS" },	 { 0 },
+	{ "domain", "DOMAIN" },
+	{ "id", "CONNECTION" },
+	{ "peer", "PEER" },
+	{ "in-bytes", "INPUT" },
+	{ "out-bytes", "OUTPUT" },
+	{ "events", "EVENTS" },
+	{ 0 },
 };
 static const struct column journal_columns[] = {
 	{ "name", "JOURNAL" },

@@ -45,6 +45,9 @@ struct xsd_ops {
 	 */
 	int (*introduce)(void *conn_arg, domid_t domid, uint64_t gfn,
 			 evtchn_port_t port);
+	/* Who is at the other end, for an operator: a word of letters, digits,
+	 * ':' and '-'. NULL: nobody can tell. */
+	void (*describe)(void *conn_arg, char *buf, size_t size);
 	/* A line for the operator, asked for by XS_CONTROL; NULL: nowhere. */
 	void (*log)(const char *line);
 	/* The monotonic clock; NULL: the system's. */

@@ -277,16 +277,31 @@ static void each_conn(const struct xsd *xsd, struct pager *p, conn_fn *fn)
 	}
 }
 
+#define PEER_MAX 32
+
+static const char *peer_of(const struct xsd_conn *conn, char buf[PEER_MAX])
+{
+	const struct xsd_ops *ops = conn->xsd->ops;
+
+	snprintf(buf, PEER_MAX, "-");
+	if (ops->describe)
+		ops->describe(conn->arg, buf, PEER_MAX);
+	return buf;
+}
+
 static void conn_row(const struct xsd *xsd, const struct xsd_conn *conn,
 		     struct key *key, struct pager *p)
 {
+	char peer[PEER_MAX];
+
 	(void)xsd;
 	if (!wants(p, key))
 		return;
 	row(p, key,
-	    "connection domid=%u id=%llu in-bytes=%zu out-bytes=%zu events=%u",
-	    conn->domain->domid, (unsigned long long)conn->id, conn->in.len,
-	    conn->out.len, conn->watcher.nr_events);
+	    "connection domid=%u id=%llu peer=%s in-bytes=%zu out-bytes=%zu events=%u",
+	    conn->domain->domid, (unsigned long long)conn->id,
+	    peer_of(conn, peer), conn->in.len, conn->out.len,
+	    conn->watcher.nr_events);
 }
 
 static void connections(const struct xsd *xsd, struct pager *p)
@@ -298,6 +313,7 @@ static void txn_rows(const struct xsd *xsd, const struct xsd_conn *conn,
 		     struct key *key, struct pager *p)
 {
 	uint64_t now_ns = xsd->stats.turned_ns;
+	char peer[PEER_MAX];
 
 	list_for_each(l, &conn->txns) {
 		const struct txn *txn = container_of(l, struct txn, of_conn);
@@ -305,10 +321,10 @@ static void txn_rows(const struct xsd *xsd, const struct xsd_conn *conn,
 		key->part[2] = txn->id;
 		if (wants(p, key))
 			row(p, key,
-			    "transaction domid=%u connection=%llu id=%u "
+			    "transaction domid=%u connection=%llu peer=%s id=%u "
 			    "age-ns=%llu nodes=%u changes=%u",
 			    conn->domain->domid, (unsigned long long)conn->id,
-			    txn->id,
+			    peer_of(conn, peer), txn->id,
 			    (unsigned long long)(now_ns - txn->start_ns),
 			    txn->nr_nodes, txn->nr_changes);
 	}

@@ -13,6 +13,7 @@
 #define XENSTORE_LITE_OUTLET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "util/list.h"
 
@@ -24,6 +25,8 @@ struct outlet_ops {
 	bool (*flush)(struct outlet *outlet);
 	/* xsd_ops.dropped: close. */
 	void (*drop)(struct outlet *outlet);
+	/* xsd_ops.describe. */
+	void (*describe)(struct outlet *outlet, char *buf, size_t size);
 };
 
 struct outlet {

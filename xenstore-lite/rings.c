@@ -3,6 +3,7 @@
 #include "xenstore-lite/rings.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -169,6 +170,12 @@ static bool ring_flush(struct outlet *outlet)
 }
 
 /* The domain is no more: nobody will bind its ports again. */
+static void ring_describe(struct outlet *outlet, char *buf, size_t size)
+{
+	(void)outlet;
+	snprintf(buf, size, "ring");
+}
+
 static void ring_drop(struct outlet *outlet)
 {
 	ring_close(ring_of(outlet), false);
@@ -181,7 +188,8 @@ static int ring_open(struct rings *rings, domid_t domid, grant_ref_t gref,
 		     evtchn_port_t port, struct ring **ret)
 {
 	static const struct outlet_ops ops = { .flush = ring_flush,
-					       .drop = ring_drop };
+					       .drop = ring_drop,
+					       .describe = ring_describe };
 	struct ring *ring = calloc(1, sizeof(*ring));
 	struct xsd_conn *conn;
 	int err;

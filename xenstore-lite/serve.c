@@ -3,6 +3,7 @@
 #include "xenstore-lite/serve.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -85,6 +86,17 @@ static void set_events(struct client *client, bool unsent)
 	loop_fd_set_events(client->src, events);
 }
 
+/* The process that connected: after a fork others may have the socket too. */
+static void client_describe(struct outlet *outlet, char *buf, size_t size)
+{
+	struct client *client = container_of(outlet, struct client, outlet);
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof(cred);
+
+	getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	snprintf(buf, size, "pid:%u", (unsigned)cred.pid);
+}
+
 /* As far as the socket takes it: the rest has an event. */
 static bool client_flush(struct outlet *outlet)
 {
@@ -146,7 +158,8 @@ static void client_ready(void *arg, uint32_t events)
 static int client_open(struct listener *listener, int fd)
 {
 	static const struct outlet_ops ops = { .flush = client_flush,
-					       .drop = client_drop };
+					       .drop = client_drop,
+					       .describe = client_describe };
 	struct client *client = calloc(1, sizeof(*client));
 	int err;
 
@@ -368,6 +381,13 @@ static int introduce(void *arg, domid_t domid, uint64_t gfn, evtchn_port_t port)
 	return rings_introduce(server->rings, domid, gfn, port);
 }
 
+static void describe(void *arg, char *buf, size_t size)
+{
+	struct outlet *outlet = arg;
+
+	outlet->ops->describe(outlet, buf, size);
+}
+
 static void say(const char *line)
 {
 	log_info("store: %s", line);
@@ -404,6 +424,7 @@ int server_open(struct loop *loop, struct server **ret)
 		.output = has_output,
 		.dropped = dropped,
 		.introduce = introduce,
+		.describe = describe,
 		.log = say,
 	};
 	struct server *server = calloc(1, sizeof(*server));

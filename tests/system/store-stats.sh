@@ -100,7 +100,7 @@ holder=$!
 wait_for 10 grep -qx ready "$TMP/holder"
 sleep 0.2
 check "says who holds a transaction, since when" \
-	shows '^web +[0-9]+ +1 +[0-9.]+ (ms|s) +3 +1$' \
+	shows "^web +[0-9]+ +pid:$holder +1 +[0-9.]+ (ms|s) +3 +1\$" \
 	pvsplit store-stats --transactions
 check "as JSON" json 's["transactions"][0]["domain"] == "web" and
 	s["transactions"][0]["domid"] == 1 and

@@ -26,10 +26,17 @@ static void take_line(const char *line)
 	snprintf(lines + used, sizeof(lines) - used, "%s\n", line);
 }
 
+static void describe(void *arg, char *buf, size_t size)
+{
+	(void)arg;
+	snprintf(buf, size, "pid:4711");
+}
+
 static struct xsd *open_store(void)
 {
 	static const struct xsd_ops ops = { .output = peer_has_output,
 					    .dropped = peer_dropped,
+					    .describe = describe,
 					    .log = take_line,
 					    .now_ns = read_clock };
 	struct xsd *xsd = NULL;
@@ -423,9 +430,10 @@ static void tells_whose_queues_are_long(void)
 	UNIT_CHECK(xsd_conn_feed(guest->conn, buf, 18) == 0);
 	out = xsd_conn_output(guest->conn, &data);
 	UNIT_CHECK(control(root, "stats connections") == 0);
-	snprintf(buf, sizeof(buf),
-		 "connection domid=3 id=2 in-bytes=18 out-bytes=%zu events=0",
-		 out);
+	snprintf(
+		buf, sizeof(buf),
+		"connection domid=3 id=2 peer=pid:4711 in-bytes=18 out-bytes=%zu events=0",
+		out);
 	UNIT_CHECK(strcmp(line_of(root->reply, "connection domid=3 "), buf) ==
 		   0);
 	UNIT_CHECK(out == 64 * (sizeof(hdr) + 3));
@@ -453,10 +461,11 @@ static void tells_who_holds_which_transaction_since_when(void)
 	clock_ns += NS_PER_S;
 	UNIT_CHECK(control(root, "stats transactions") == 0);
 	UNIT_CHECK(nr_lines_of(root->reply, "transaction ") == 3);
-	snprintf(want, sizeof(want),
-		 "transaction domid=3 connection=3 id=1 age-ns=%llu nodes=2 "
-		 "changes=1",
-		 (unsigned long long)(clock_ns - start_ns));
+	snprintf(
+		want, sizeof(want),
+		"transaction domid=3 connection=3 peer=pid:4711 id=1 age-ns=%llu nodes=2 "
+		"changes=1",
+		(unsigned long long)(clock_ns - start_ns));
 	UNIT_CHECK(strcmp(line_of(root->reply, "transaction domid=3 "
 					       "connection=3 "),
 			  want) == 0);
