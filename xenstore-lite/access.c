@@ -132,7 +132,7 @@ int access_list(const struct access *ax, const struct xpath *path, char **ret,
 	base = store_find(ax->store, path->text, path->len,
 			  path_hash(&ax->store->seed, path->text, path->len));
 	*generation = base->children_generation;
-	return store_list(base, ret, ret_bytes);
+	return store_list(ax->store, base, ret, ret_bytes);
 }
 
 /* ---- creating ----------------------------------------------------------- */

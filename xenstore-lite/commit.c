@@ -32,15 +32,68 @@ static bool is_current(const struct txn *txn, const struct txn_node *node)
 	       store_owner(txn->store, node->state.perms);
 }
 
+/* Who made the change that a node of the transaction is not current for, and
+ * as which generation. False: that is not known. */
+static bool changed_by(const struct txn *txn, const struct txn_node *node,
+		       domid_t *who, uint64_t *generation)
+{
+	const struct store_node *base = base_of(txn, node);
+	const struct store_removal *removal;
+
+	if (base && base->generation != node->generation) {
+		*who = base->writer;
+		*generation = base->generation;
+		return true;
+	}
+	if (base) {
+		*who = base->children_writer;
+		*generation = base->children_generation;
+		return base->children_generation != node->children_generation;
+	}
+	removal = &txn->store->removals[node->by_path.hash % STORE_NR_REMOVALS];
+	*who = removal->writer;
+	*generation = removal->generation;
+	return removal->hash == node->by_path.hash;
+}
+
+/* credit.h: not domain 0, not itself, not an earlier life of the same number.
+ */
+static void blame(struct txn *txn, const struct txn_node *node)
+{
+	const struct store_node *base = base_of(txn, node);
+	const struct perms *perms = base ? base->state.perms : node->base.perms;
+	struct xsd_domain *domain;
+	uint64_t generation;
+	domid_t who;
+
+	if (txn->culprit || !changed_by(txn, node, &who, &generation))
+		return;
+	domain = xsd_domain_find(&txn->store->domains, who);
+	if (!domain || domain->privileged || domain == txn->domain ||
+	    generation <= domain->born_generation)
+		return;
+	txn->culprit = domain;
+	txn->could = perms && (perms_of(perms, txn->domain) & PERM_WRITE);
+}
+
 static int check(struct txn *txn)
 {
 	const struct xsd_domain *d = txn->domain;
+	int err = 0;
 
 	if (txn->broken)
 		return txn->broken;
-	list_for_each(l, &txn->touched)
-		if (!is_current(txn, container_of(l, struct txn_node, touched)))
-			return -EAGAIN;
+	list_for_each(l, &txn->touched) {
+		const struct txn_node *node =
+			container_of(l, struct txn_node, touched);
+
+		if (is_current(txn, node))
+			continue;
+		err = -EAGAIN;
+		blame(txn, node);
+	}
+	if (err)
+		return err;
 	if (txn->nr_own > 0 && d->limits->nodes != XSD_UNLIMITED &&
 	    d->nr_nodes + txn->nr_own > d->limits->nodes)
 		return -ENOSPC;
@@ -186,7 +239,9 @@ int txn_commit(struct txn *txn, txn_change_fn *fn, void *arg)
 		free(dirty);
 		return err;
 	}
+	txn->store->writer = txn->domain->domid;
 	apply(txn, dirty, nr);
+	txn->store->writer = 0;
 	free(dirty);
 	announce(txn, fn, arg);
 	return 0;

@@ -178,7 +178,7 @@ void xsd_conn_reset(struct xsd_conn *conn)
 			     STATS_ABORTED);
 	watch_del_all(&conn->xsd->watches, &conn->watcher);
 	conn->watcher.broken = false;
-	conn->protocol_error = conn->no_memory = false;
+	conn->protocol_error = conn->no_memory = conn->more = false;
 	bytes_take(conn, &conn->in, conn->in.len);
 	output_take(conn, conn->out.len);
 	conn->first_left = 0;
@@ -224,15 +224,25 @@ static bool is_heavy(const struct xsd_conn *conn)
 	return conn->out.len > 0 && !xsd_domain_has_room(conn->domain, 1);
 }
 
-bool xsd_conn_wants_input(struct xsd_conn *conn)
+static bool may_be_served(struct xsd_conn *conn)
 {
 	if (is_full(conn) || is_dead(conn) || is_heavy(conn))
 		return false;
 	if (!xsd_domain_held(conn->domain))
 		return true;
+	if (conn->domain->credit.paused &&
+	    credit_resume(conn->domain, xsd_now_ns(conn->xsd))) {
+		conn_unhold(conn->domain);
+		return may_be_served(conn);
+	}
 	if (list_empty(&conn->of_held))
 		list_add_tail(&conn->domain->held, &conn->of_held);
 	return false;
+}
+
+bool xsd_conn_wants_input(struct xsd_conn *conn)
+{
+	return !conn->more && may_be_served(conn);
 }
 
 static int verdict(const struct xsd_conn *conn)
@@ -242,15 +252,26 @@ static int verdict(const struct xsd_conn *conn)
 	return is_dead(conn) ? -ENOMEM : 0;
 }
 
-/* Carry out the whole messages in data while there is room for the answers;
- * returns the bytes used. */
+/* What all requests have cost so far. */
+static uint64_t work_done(const struct xsd *xsd)
+{
+	return xsd->store.work + xsd->watches.nr_queued +
+	       xsd->watches.nr_merged;
+}
+
+/*
+ * Carry out the whole messages in data while there is room for the answers, and
+ * no more than a turn's work; returns the bytes used.
+ */
 static size_t run(struct xsd_conn *conn, const char *data, size_t len)
 {
+	uint64_t enough = work_done(conn->xsd) + XSD_TURN_WORK;
 	struct request rq;
 	size_t used = 0;
 
 	stats_turn(conn->xsd);
-	while (xsd_conn_wants_input(conn) && len - used >= sizeof(rq.hdr)) {
+	conn->more = false;
+	while (may_be_served(conn) && len - used >= sizeof(rq.hdr)) {
 		memcpy(&rq.hdr, data + used, sizeof(rq.hdr));
 		if (rq.hdr.len > XENSTORE_PAYLOAD_MAX) {
 			conn->protocol_error = true;
@@ -258,10 +279,16 @@ static size_t run(struct xsd_conn *conn, const char *data, size_t len)
 		}
 		if (len - used < sizeof(rq.hdr) + rq.hdr.len)
 			break;
+		if (work_done(conn->xsd) >= enough) {
+			conn->more = true;
+			conn->xsd->ops->output(conn->arg);
+			break;
+		}
 		if (output_reserve(conn)) {
 			conn->no_memory = true;
 			break;
 		}
+		conn->xsd->store.work++;
 		rq.payload = data + used + sizeof(rq.hdr);
 		used += sizeof(rq.hdr) + rq.hdr.len;
 		request_run(conn, &rq);
@@ -293,7 +320,8 @@ int xsd_conn_feed(struct xsd_conn *conn, const void *data, size_t len)
 		} else {
 			bytes_add(&conn->in, data, len);
 			stats_queues(conn);
-			run_stored(conn);
+			if (!conn->more)
+				run_stored(conn);
 		}
 	}
 	return verdict(conn);
@@ -381,6 +409,7 @@ int xsd_conn_sent(struct xsd_conn *conn, size_t len)
 	if (len)
 		count_sent(conn, len);
 	output_take(conn, len);
-	run_stored(conn);
+	if (len == 0 || !conn->more)
+		run_stored(conn);
 	return verdict(conn);
 }

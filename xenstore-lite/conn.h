@@ -92,6 +92,14 @@ int xsd_domain_set_ring(struct xsd *xsd, domid_t domid, grant_ref_t gref,
 bool xsd_domain_ring(const struct xsd *xsd, domid_t domid,
 		     grant_ref_t *ret_gref, evtchn_port_t *ret_port);
 
+/*
+ * When the pause of the first domain that is paused ends (credit.h), as
+ * ops->now_ns has it; 0: none is. xsd_wake is to be called then: it goes on
+ * with those whose pause is over.
+ */
+uint64_t xsd_wake_ns(const struct xsd *xsd);
+void xsd_wake(struct xsd *xsd);
+
 /* Count everything again; returns the number of faults, which is 0. */
 unsigned xsd_check(const struct xsd *xsd);
 
@@ -113,16 +121,17 @@ void xsd_conn_reset(struct xsd_conn *conn);
 uint32_t xsd_conn_features(const struct xsd_conn *conn);
 
 /*
- * Whether it may be fed now: not while it has too much unread output, nor while
- * its domain has as many unread answers as it may, or uses more memory than it
- * may and this connection has something to read. When others can change that,
- * ops->output is called as soon as it may be otherwise.
+ * Whether it may be fed now: not while it has too much unread output, or
+ * requests that wait for its next turn; nor while its domain has as many unread
+ * answers as it may, is paused (credit.h), or uses more memory than it may and
+ * this connection has something to read. ops->output is called when that may
+ * have changed without this connection's doing.
  */
 bool xsd_conn_wants_input(struct xsd_conn *conn);
 /*
  * At most XSD_FEED_MAX_BYTES, and only when it wants input. Requests are
- * carried out as they complete. -EPROTO the client broke the protocol; -ENOMEM:
- * both end the connection.
+ * carried out as they complete, up to a turn's work (XSD_TURN_WORK). -EPROTO
+ * the client broke the protocol; -ENOMEM: both end the connection.
  */
 int xsd_conn_feed(struct xsd_conn *conn, const void *data,
 		  size_t len) PV_MUST_CHECK;
@@ -135,8 +144,8 @@ int xsd_conn_feed(struct xsd_conn *conn, const void *data,
 size_t xsd_conn_output(struct xsd_conn *conn, const void **data);
 /*
  * len bytes of it were sent; goes on with requests that had to wait. To be
- * called with 0 too, when ops->output was: something may go on although nothing
- * was sent. Errors as xsd_conn_feed.
+ * called with 0 too, once for each time that ops->output was: that is a new
+ * turn, for requests that cost much. Errors as xsd_conn_feed.
  */
 int xsd_conn_sent(struct xsd_conn *conn, size_t len) PV_MUST_CHECK;
 

@@ -48,6 +48,7 @@ int xsd_domain_add(struct xsd_domains *domains, uint32_t domid,
 	list_init(&d->nodes);
 	list_init(&d->conns);
 	list_init(&d->held);
+	credit_init(&d->credit);
 	list_init(&d->targeted_by);
 	list_init(&d->of_target);
 	list_add_tail(&domains->all, &d->link);
@@ -64,6 +65,7 @@ void xsd_domain_del(struct xsd_domains *domains, struct xsd_domain *d)
 			container_of(l, struct xsd_domain, of_target), NULL);
 	xsd_domain_set_target(d, NULL);
 	perms_put(d->release_perms);
+	credit_fini(&d->credit);
 	domains->by_domid[d->domid] = NULL;
 	list_del(&d->link);
 	free(d);

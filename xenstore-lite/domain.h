@@ -13,6 +13,7 @@
 #include "abi/grant.h"
 #include "util/annotate.h"
 #include "util/list.h"
+#include "xenstore-lite/credit.h"
 #include "xenstore-lite/limits.h"
 
 #define XSD_DOMAIN0_LIFE 1
@@ -59,16 +60,19 @@ struct xsd_domain {
 	/* All that it makes the store hold: its nodes, and what its connections
 	 * have: buffers, watches, events, transactions. Follows from them. */
 	uint64_t memory_bytes;
-	/* Answers of all connections that wait to be read; and those
-	 * connections that are not served because they are too many. */
-	uint32_t nr_outstanding;
+	uint32_t nr_outstanding; /* answers that wait to be read */
+	struct xsd_credit credit;
+	/* Connections that are not served because of one of these two. */
 	struct list held; /* struct xsd_conn.of_held */
+	/* Changes up to this one were an earlier life's. */
+	uint64_t born_generation;
 };
 
 /* Whether its connections are not served now. */
 static inline bool xsd_domain_held(const struct xsd_domain *domain)
 {
-	return domain->nr_outstanding >= domain->limits->outstanding;
+	return domain->nr_outstanding >= domain->limits->outstanding ||
+	       domain->credit.paused;
 }
 
 /*

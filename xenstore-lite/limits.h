@@ -67,6 +67,13 @@ extern const struct xsd_limits xsd_limits_domu, xsd_limits_priv;
  */
 #define XSD_OUTPUT_HIGH_BYTES 16384u
 
+/*
+ * What one client gets in one turn: it is over when its requests have cost this
+ * much in all (things looked at or changed, events). One request may exceed it;
+ * how far is bounded by what there is, and by the quotas.
+ */
+#define XSD_TURN_WORK 2048u
+
 /* Most bytes to feed at once: bounds what one client gets in one round. */
 #define XSD_FEED_MAX_BYTES 16384u
 

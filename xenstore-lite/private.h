@@ -30,7 +30,8 @@ struct xsd {
 	struct watches watches;
 	struct perms *special_perms[XSD_NR_SPECIALS];
 	const struct xsd_ops *ops;
-	bool held; /* no output: what it tells of is not on disk yet */
+	bool held;	    /* no output: what it tells of is not on disk yet */
+	struct list paused; /* struct xsd_domain.credit.of_paused */
 	uint64_t last_conn_id; /* in the image */
 	struct xsd_log log;
 	char *spare[XSD_NR_SPARE];
@@ -66,6 +67,7 @@ struct xsd_conn {
 	struct list of_held;	 /* xsd_domain.held */
 	void *arg;
 	bool protocol_error, no_memory;
+	bool more; /* in holds a request whose turn comes; in the image */
 };
 
 struct request {

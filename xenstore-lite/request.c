@@ -124,6 +124,19 @@ void request_view(struct xsd_conn *conn, const struct request *rq,
 	ret->txn = rq->txn;
 }
 
+int request_commit(struct xsd_conn *conn, struct txn *txn)
+{
+	uint64_t now_ns = conn->xsd->stats.turned_ns;
+	int err = txn_commit(txn, xsd_changed, conn->xsd);
+
+	if (!err && txn->nr_changes > 0)
+		credit_spend(conn->domain, now_ns);
+	if (err == -EAGAIN && txn->culprit)
+		credit_blame(txn->culprit, txn->could, now_ns,
+			     &conn->xsd->paused);
+	return err;
+}
+
 /* ---- dispatch --------------------------------------------------------- */
 
 /* Only domain 0 may. */

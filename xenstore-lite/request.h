@@ -66,6 +66,10 @@ struct txn *request_txn(const struct xsd_conn *conn, uint32_t id);
 void request_view(struct xsd_conn *conn, const struct request *rq,
 		  struct access *ret);
 
+/* As txn_commit; who changes much, and breaks others' transactions by it, pays
+ * (credit.h). */
+int request_commit(struct xsd_conn *conn, struct txn *txn) PV_MUST_CHECK;
+
 /* ---- rights of names with '@' ------------------------------------------ */
 
 /*

@@ -126,7 +126,7 @@ static int update_close(struct xsd_conn *conn, const struct request *rq,
 {
 	if (update->ax.txn == &update->own) {
 		if (!err)
-			err = txn_commit(&update->own, xsd_changed, conn->xsd);
+			err = request_commit(conn, &update->own);
 		txn_fini(&update->own);
 	}
 	if (!err)

@@ -112,7 +112,7 @@ int do_transaction_end(struct xsd_conn *conn, const struct request *rq)
 	if (!txn)
 		return -ENOENT;
 	if (commit)
-		err = txn_commit(txn, xsd_changed, conn->xsd);
+		err = request_commit(conn, txn);
 	conn_end_txn(conn, txn, commit ? stats_end_of(err) : STATS_ABORTED);
 	if (!err)
 		request_answer_ok(conn, rq);

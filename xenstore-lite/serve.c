@@ -35,6 +35,8 @@ struct server {
 	struct loop_prepare *flush;
 	struct loop_timer *resume;
 	struct loop_timer *retry; /* the disk; see flush_all */
+	struct loop_timer *wake;  /* of domains that are paused */
+	uint64_t wake_ns;	  /* when; 0: not armed */
 	struct log_limit limit;
 };
 
@@ -399,8 +401,28 @@ static void retry_flush(void *arg)
 	(void)arg;
 }
 
+static void wake_paused(void *arg)
+{
+	struct server *server = arg;
+
+	xsd_wake(server->xsd);
+	server->wake_ns = 0;
+}
+
+static void arm_wake(struct server *server)
+{
+	uint64_t wake_ns = xsd_wake_ns(server->xsd);
+
+	if (wake_ns == server->wake_ns)
+		return;
+	server->wake_ns = wake_ns;
+	if (wake_ns)
+		loop_timer_arm(server->wake, wake_ns);
+}
+
 static bool flush_all(void *arg)
 {
+	struct list turn = LIST_INIT(turn);
 	struct server *server = arg;
 	bool more = false;
 
@@ -408,14 +430,22 @@ static bool flush_all(void *arg)
 	if (persist_flush(server->xsd))
 		loop_timer_arm(server->retry,
 			       clock_now_ns() + JOURNAL_RETRY_NS);
+	/* Whoever is woken by this has his turn after those who have input. */
 	while (!list_empty(&server->unsent)) {
-		struct outlet *outlet = container_of(server->unsent.next,
-						     struct outlet, unsent);
+		struct list *first = server->unsent.next;
+
+		list_del(first);
+		list_add_tail(&turn, first);
+	}
+	while (!list_empty(&turn)) {
+		struct outlet *outlet =
+			container_of(turn.next, struct outlet, unsent);
 
 		list_del(&outlet->unsent);
 		more |= outlet->ops->flush(outlet);
 	}
-	return more;
+	arm_wake(server);
+	return more || !list_empty(&server->unsent);
 }
 
 int server_open(struct loop *loop, struct server **ret)
@@ -456,9 +486,14 @@ int server_open(struct loop *loop, struct server **ret)
 	err = loop_timer_add(loop, retry_flush, server, &server->retry);
 	if (err)
 		goto fail_resume;
+	err = loop_timer_add(loop, wake_paused, server, &server->wake);
+	if (err)
+		goto fail_retry;
 	*ret = server;
 	return 0;
 
+fail_retry:
+	loop_timer_remove(server->retry);
 fail_resume:
 	loop_timer_remove(server->resume);
 fail_prepare:
@@ -481,6 +516,7 @@ void server_close(struct server *server)
 	rings_close(server->rings);
 	xsd_close(server->xsd);
 	loop_timer_remove(server->retry);
+	loop_timer_remove(server->wake);
 	loop_timer_remove(server->resume);
 	loop_prepare_remove(server->flush);
 	free(server);

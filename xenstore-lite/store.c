@@ -125,6 +125,13 @@ static void take_state(struct store *store, struct store_node *node,
 	node->state = *state;
 	memset(state, 0, sizeof(*state));
 	node->generation = ++store->last_generation;
+	node->writer = store->writer;
+}
+
+static void set_children(struct store *store, struct store_node *parent)
+{
+	parent->children_generation = ++store->last_generation;
+	parent->children_writer = store->writer;
 }
 
 void store_add(struct store *store, struct store_node *parent,
@@ -132,13 +139,14 @@ void store_add(struct store *store, struct store_node *parent,
 {
 	take_state(store, node, state);
 	node->children_generation = node->generation;
+	node->children_writer = node->writer;
 	htable_add(&store->nodes, &node->by_path, hash);
 	node->parent = parent;
 	if (!parent)
 		return;
 	list_add_tail(&parent->children, &node->siblings);
 	parent->nr_children++;
-	parent->children_generation = ++store->last_generation;
+	set_children(store, parent);
 }
 
 void store_change(struct store *store, struct store_node *node,
@@ -147,11 +155,22 @@ void store_change(struct store *store, struct store_node *node,
 	take_state(store, node, state);
 }
 
+static void remember_removal(struct store *store, const struct store_node *node)
+{
+	uint64_t hash = node->by_path.hash;
+	struct store_removal *r = &store->removals[hash % STORE_NR_REMOVALS];
+
+	r->hash = hash;
+	r->generation = store->last_generation;
+	r->writer = store->writer;
+}
+
 void store_remove(struct store *store, struct store_node *node)
 {
 	assert(list_empty(&node->children) && node->parent);
 	node->parent->nr_children--;
-	node->parent->children_generation = ++store->last_generation;
+	set_children(store, node->parent);
+	remember_removal(store, node);
 	htable_del(&store->nodes, &node->by_path);
 	node->owner->nr_nodes--;
 	xsd_domain_charge(node->owner,

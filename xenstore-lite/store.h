@@ -58,8 +58,17 @@ struct store_node {
 	uint64_t children_generation; /* new when the set of children changes */
 	uint32_t nr_children;
 	uint16_t len;
+	domid_t writer;		 /* who gave it its generation */
+	domid_t children_writer; /* the same of its children's */
 	char path[];
 };
+
+/* Who removed a node, as long as no other took its place here. */
+struct store_removal {
+	uint64_t hash, generation;
+	domid_t writer;
+};
+#define STORE_NR_REMOVALS 256u
 
 /* What a node counts for against its owner's memory. */
 static inline int64_t store_node_bytes(size_t len,
@@ -78,6 +87,10 @@ struct store {
 	struct store_node *root;
 	uint64_t last_generation;
 	struct journal *journal; /* NULL: nothing outlives the process */
+	domid_t writer;		 /* who changes it now */
+	/* Things looked at and done: what a request costs the others. */
+	uint64_t work;
+	struct store_removal removals[STORE_NR_REMOVALS];
 };
 
 /* Makes domain 0 and the root, which domain 0 owns and nobody else may read. */

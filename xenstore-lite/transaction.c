@@ -137,6 +137,7 @@ int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 	htable_add(&txn->nodes, &node->by_path, hash);
 	list_add_tail(&txn->touched, &node->touched);
 	txn->nr_nodes++;
+	txn->store->work++;
 	charge(txn, bytes);
 	*ret = node;
 	return 0;
@@ -197,11 +198,13 @@ void txn_create(struct txn *txn, struct txn_node *parent, struct txn_node *node,
 
 /* ---- children ----------------------------------------------------------- */
 
-int store_list(const struct store_node *node, char **ret, size_t *ret_bytes)
+int store_list(struct store *store, const struct store_node *node, char **ret,
+	       size_t *ret_bytes)
 {
 	size_t bytes = 0;
 	char *buf = NULL;
 
+	store->work += node->nr_children;
 	list_for_each(l, &node->children) {
 		const struct store_node *child =
 			container_of(l, struct store_node, siblings);
@@ -236,7 +239,8 @@ static int take_listing(struct txn *txn, struct txn_node *node)
 	base = store_find(txn->store, node->path, node->len,
 			  node->by_path.hash);
 	if (base && node->generation) {
-		err = store_list(base, &node->listing, &node->listing_bytes);
+		err = store_list(txn->store, base, &node->listing,
+				 &node->listing_bytes);
 		if (err)
 			return err;
 		if (!txn_has_room(txn, (int64_t)node->listing_bytes)) {
@@ -291,6 +295,7 @@ int txn_list(struct txn *txn, struct txn_node *node, char **ret,
 	if (err)
 		return err;
 	bytes = node->listing_bytes;
+	txn->store->work += bytes / 8;
 	list_for_each(l, &node->created)
 		bytes += container_of(l, struct txn_node, siblings)->len;
 	buf = at = malloc(bytes + 1);

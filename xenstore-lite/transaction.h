@@ -61,6 +61,10 @@ struct txn {
 	 * lives as long as one request. */
 	int64_t charged_bytes;
 	struct xsd_domain *born; /* begins with this commit; or NULL */
+	/* The commit failed by a change of this domain's, or nobody's in
+	 * particular; and whether domain could have made that change. */
+	struct xsd_domain *culprit;
+	bool could;
 	int broken; /* a step failed half way: the commit's answer */
 	struct htable nodes;
 	struct list touched, changed;
@@ -110,7 +114,7 @@ int txn_remove(struct txn *txn, struct txn_node *node) PV_MUST_CHECK;
 int txn_list(struct txn *txn, struct txn_node *node, char **ret,
 	     size_t *ret_bytes, uint64_t *generation) PV_MUST_CHECK;
 /* The same of the committed tree. */
-int store_list(const struct store_node *node, char **ret,
+int store_list(struct store *store, const struct store_node *node, char **ret,
 	       size_t *ret_bytes) PV_MUST_CHECK;
 
 /* One node that a commit has changed. */

@@ -23,6 +23,7 @@ int xsd_open(uint64_t secret, const struct xsd_ops *ops, struct xsd **ret)
 	}
 	watches_init(&xsd->watches, &xsd->store.seed);
 	xsd->ops = ops;
+	list_init(&xsd->paused);
 	stats_init(xsd);
 	domain0 = xsd_domain_find(&xsd->store.domains, 0);
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++) {
@@ -131,6 +132,33 @@ static struct store_node *find_numbered(const struct xsd *xsd,
 			  path_hash(&xsd->store.seed, path, (size_t)len));
 }
 
+uint64_t xsd_wake_ns(const struct xsd *xsd)
+{
+	uint64_t first = 0;
+
+	list_for_each(l, &xsd->paused) {
+		const struct xsd_domain *domain =
+			container_of(l, struct xsd_domain, credit.of_paused);
+
+		if (!first || domain->credit.paused_until_ns < first)
+			first = domain->credit.paused_until_ns;
+	}
+	return first;
+}
+
+void xsd_wake(struct xsd *xsd)
+{
+	uint64_t now_ns = xsd_now_ns(xsd);
+
+	list_for_each_safe(l, tmp, &xsd->paused) {
+		struct xsd_domain *domain =
+			container_of(l, struct xsd_domain, credit.of_paused);
+
+		if (credit_resume(domain, now_ns))
+			conn_unhold(domain);
+	}
+}
+
 /* ---- a domain appears ------------------------------------------------------
  */
 
@@ -223,6 +251,7 @@ int xsd_domain_create(struct xsd *xsd, uint32_t domid, uint64_t life,
 	err = xsd_domain_add(&xsd->store.domains, domid, life, &domain);
 	if (err)
 		return err;
+	domain->born_generation = xsd->store.last_generation;
 	err = make_home(xsd, domain, domid, name);
 	if (err) {
 		xsd_domain_del(&xsd->store.domains, domain);

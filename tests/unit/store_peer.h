@@ -41,10 +41,22 @@ static inline void peer_dropped(void *arg)
 	peer->conn = NULL;
 }
 
+/*
+ * The store's clock: every look at it takes so long that nobody ever changes
+ * too much in too short a time (credit.h).
+ */
+static inline uint64_t peer_now_ns(void)
+{
+	static uint64_t now_ns;
+
+	return now_ns += 10 * 1000 * 1000;
+}
+
 static inline struct xsd *peer_store(void)
 {
 	static const struct xsd_ops ops = { .output = peer_has_output,
-					    .dropped = peer_dropped };
+					    .dropped = peer_dropped,
+					    .now_ns = peer_now_ns };
 	struct xsd *xsd;
 
 	return xsd_open(0x5eed, &ops, &xsd) ? NULL : xsd;
@@ -103,6 +115,16 @@ static inline int peer_take(struct peer *peer, const struct xsd_sockmsg *hdr,
 	return -1;
 }
 
+/* What there is or, in its next turn, will be. */
+static inline size_t peer_output(struct peer *peer, const void **data)
+{
+	size_t len = xsd_conn_output(peer->conn, data);
+
+	if (len == 0 && xsd_conn_sent(peer->conn, 0) == 0)
+		len = xsd_conn_output(peer->conn, data);
+	return len;
+}
+
 /* Read all output; returns the type of the last answer in it, or -1. */
 static inline int peer_read_all(struct peer *peer)
 {
@@ -110,7 +132,7 @@ static inline int peer_read_all(struct peer *peer)
 	size_t len;
 	int type = -1;
 
-	while ((len = xsd_conn_output(peer->conn, &data)) > 0) {
+	while ((len = peer_output(peer, &data)) > 0) {
 		struct xsd_sockmsg hdr;
 		size_t at = 0;
 
