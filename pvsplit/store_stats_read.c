@@ -43,6 +43,14 @@ static bool is_after(const struct cursor *a, const struct cursor *b)
 	return false;
 }
 
+static bool is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text <= ' ' || *text > '~')
+			return false;
+	return true;
+}
+
 /* "NAME=VALUE"; digits only make a number. */
 static int parse_field(char *field, json_t *row)
 {
@@ -50,7 +58,7 @@ static int parse_field(char *field, json_t *row)
 	uint64_t number;
 	json_t *json;
 
-	if (!value || value == field || !value[1])
+	if (!value || value == field || !value[1] || !is_printable(field))
 		return -EPROTO;
 	*value++ = '\0';
 	if (num_parse_u64(value, INT64_MAX, &number) == 0)
