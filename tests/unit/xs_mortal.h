@@ -28,6 +28,7 @@ struct mortal {
 	size_t wire_len, wire_size;
 	size_t in_left, out_left; /* bytes until it dies */
 	size_t nr_in, nr_out;	  /* bytes, over all connections */
+	unsigned nr_sends;	  /* calls of send that took something */
 	unsigned nr_connects;	  /* that were made */
 	unsigned nr_tries;	  /* and those that were not */
 	unsigned nr_refusals;	  /* tries to refuse from now on */
@@ -119,6 +120,7 @@ static inline ssize_t mortal_send(struct xs_link *link, const struct iovec *iov,
 		if (n < iov[i].iov_len)
 			break;
 	}
+	m->nr_sends += total > 0;
 	return total ? (ssize_t)total : -EAGAIN;
 }
 
