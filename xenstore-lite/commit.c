@@ -11,16 +11,11 @@
 #include "xenstore-lite/journal.h"
 #include "xenstore-lite/transaction.h"
 
-static struct store_node *base_of(const struct txn *txn,
-				  const struct txn_node *node)
-{
-	return store_find(txn->store, node->path, node->len,
-			  node->by_path.hash);
-}
+#define COMMIT_FEW 16u /* nodes whose order is worked out without malloc */
 
 static bool is_current(const struct txn *txn, const struct txn_node *node)
 {
-	const struct store_node *base = base_of(txn, node);
+	const struct store_node *base = node->now;
 
 	if ((base ? base->generation : 0) != node->generation)
 		return false;
@@ -37,7 +32,7 @@ static bool is_current(const struct txn *txn, const struct txn_node *node)
 static bool changed_by(const struct txn *txn, const struct txn_node *node,
 		       domid_t *who, uint64_t *generation)
 {
-	const struct store_node *base = base_of(txn, node);
+	const struct store_node *base = node->now;
 	const struct store_removal *removal;
 
 	if (base && base->generation != node->generation) {
@@ -60,7 +55,7 @@ static bool changed_by(const struct txn *txn, const struct txn_node *node,
  */
 static void blame(struct txn *txn, const struct txn_node *node)
 {
-	const struct store_node *base = base_of(txn, node);
+	const struct store_node *base = node->now;
 	const struct perms *perms = base ? base->state.perms : node->base.perms;
 	struct xsd_domain *domain;
 	uint64_t generation;
@@ -84,9 +79,11 @@ static int check(struct txn *txn)
 	if (txn->broken)
 		return txn->broken;
 	list_for_each(l, &txn->touched) {
-		const struct txn_node *node =
+		struct txn_node *node =
 			container_of(l, struct txn_node, touched);
 
+		node->now = store_find(txn->store, node->path, node->len,
+				       node->by_path.hash);
 		if (is_current(txn, node))
 			continue;
 		err = -EAGAIN;
@@ -121,14 +118,10 @@ static int by_turn(const void *a, const void *b)
  * The dirty nodes in the order of their turns, and a new node for each that is
  * to be created.
  */
-static int prepare(struct txn *txn, struct txn_node ***ret, size_t *nr)
+static int prepare(struct txn *txn, struct txn_node **dirty, size_t *nr)
 {
-	struct txn_node **dirty;
 	size_t n = 0;
 
-	dirty = malloc((txn->nr_nodes + 1) * sizeof(struct txn_node *));
-	if (!dirty)
-		return -ENOMEM;
 	list_for_each(l, &txn->touched) {
 		struct txn_node *node =
 			container_of(l, struct txn_node, touched);
@@ -139,13 +132,11 @@ static int prepare(struct txn *txn, struct txn_node ***ret, size_t *nr)
 		if (!txn_node_present(node) || node->generation)
 			continue;
 		node->fresh = store_node_alloc(node->path, node->len);
-		if (!node->fresh) {
-			free(dirty);
+		if (!node->fresh)
 			return -ENOMEM;
-		}
 	}
-	qsort(dirty, n, sizeof(struct txn_node *), by_turn);
-	*ret = dirty;
+	if (n > 1)
+		qsort(dirty, n, sizeof(struct txn_node *), by_turn);
 	*nr = n;
 	return 0;
 }
@@ -168,17 +159,19 @@ static void apply(struct txn *txn, struct txn_node **dirty, size_t nr)
 		struct txn_node *node = dirty[i];
 
 		if (!txn_node_present(node)) {
-			if (node->generation)
-				store_remove(txn->store, base_of(txn, node));
+			if (node->now)
+				store_remove(txn->store, node->now);
+			node->now = NULL;
 			continue;
 		}
 		node_state_copy(&state, &node->state);
 		if (node->fresh) {
 			store_add(txn->store, parent_of(txn, node), node->fresh,
 				  node->by_path.hash, &state);
+			node->now = node->fresh;
 			node->fresh = NULL;
 		} else {
-			store_change(txn->store, base_of(txn, node), &state);
+			store_change(txn->store, node->now, &state);
 		}
 	}
 }
@@ -187,13 +180,16 @@ static void apply(struct txn *txn, struct txn_node **dirty, size_t nr)
 static const struct perms *parent_perms(const struct txn *txn,
 					const struct txn_node *node)
 {
-	size_t len = path_parent_len(node->path, node->len);
-	uint64_t hash = path_hash(&txn->store->seed, node->path, len);
+	size_t len;
+	uint64_t hash;
 	const struct store_node *now;
 	const struct txn_node *was;
 
-	if (len == 0)
-		return NULL;
+	if (node->now)
+		return node->now->parent ? node->now->parent->state.perms
+					 : NULL;
+	len = path_parent_len(node->path, node->len);
+	hash = path_hash(&txn->store->seed, node->path, len);
 	now = store_find(txn->store, node->path, len, hash);
 	if (now)
 		return now->state.perms;
@@ -222,7 +218,7 @@ static void announce(const struct txn *txn, txn_change_fn *fn, void *arg)
 
 int txn_commit(struct txn *txn, txn_change_fn *fn, void *arg)
 {
-	struct txn_node **dirty;
+	struct txn_node *few[COMMIT_FEW], **dirty = few;
 	size_t nr;
 	int err = check(txn);
 
@@ -230,19 +226,19 @@ int txn_commit(struct txn *txn, txn_change_fn *fn, void *arg)
 		return err;
 	if (txn->nr_changes == 0)
 		return 0;
-	err = prepare(txn, &dirty, &nr);
-	if (err)
-		return err;
-	if (txn->store->journal)
+	if (txn->nr_nodes > COMMIT_FEW)
+		dirty = malloc(txn->nr_nodes * sizeof(struct txn_node *));
+	err = dirty ? prepare(txn, dirty, &nr) : -ENOMEM;
+	if (!err && txn->store->journal)
 		err = journal_commit(txn->store->journal, txn->born, dirty, nr);
-	if (err) {
-		free(dirty);
-		return err;
+	if (!err) {
+		txn->store->writer = txn->domain->domid;
+		apply(txn, dirty, nr);
+		txn->store->writer = 0;
 	}
-	txn->store->writer = txn->domain->domid;
-	apply(txn, dirty, nr);
-	txn->store->writer = 0;
-	free(dirty);
-	announce(txn, fn, arg);
-	return 0;
+	if (dirty != few)
+		free(dirty);
+	if (!err)
+		announce(txn, fn, arg);
+	return err;
 }

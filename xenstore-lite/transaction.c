@@ -12,7 +12,7 @@
 void txn_init(struct txn *txn, struct store *store, struct xsd_domain *domain,
 	      uint32_t max_nodes)
 {
-	memset(txn, 0, sizeof(*txn));
+	memset(txn, 0, offsetof(struct txn, few));
 	list_init(&txn->of_conn);
 	txn->store = store;
 	txn->domain = domain;
@@ -62,6 +62,14 @@ bool txn_has_room(const struct txn *txn, int64_t bytes)
 	return !txn->charged_bytes || xsd_domain_has_room(txn->domain, bytes);
 }
 
+static void touch_free(const struct txn *txn, struct txn_node *node)
+{
+	uintptr_t few = (uintptr_t)txn->few;
+
+	if ((uintptr_t)node - few >= sizeof(txn->few))
+		free(node);
+}
+
 void txn_fini(struct txn *txn)
 {
 	charge(txn, -txn->charged_bytes);
@@ -73,7 +81,7 @@ void txn_fini(struct txn *txn)
 		node_state_fini(&node->state);
 		free(node->listing);
 		store_node_free(node->fresh);
-		free(node);
+		touch_free(txn, node);
 	}
 	htable_fini(&txn->nodes);
 }
@@ -92,10 +100,20 @@ struct txn_node *txn_peek(const struct txn *txn, const char *path, size_t len,
 	return NULL;
 }
 
-static struct txn_node *touch_alloc(const char *path, size_t len)
+static struct txn_node *touch_alloc(struct txn *txn, const char *path,
+				    size_t len)
 {
-	struct txn_node *node = calloc(1, sizeof(*node) + len + 1);
+	const size_t align = _Alignof(struct txn_node);
+	size_t bytes = (sizeof(struct txn_node) + len + align) / align * align;
+	struct txn_node *node;
 
+	if (bytes <= sizeof(txn->few) - txn->few_used) {
+		node = (struct txn_node *)(void *)(txn->few + txn->few_used);
+		txn->few_used += (uint32_t)bytes;
+		memset(node, 0, bytes);
+	} else {
+		node = calloc(1, bytes);
+	}
 	if (!node)
 		return NULL;
 	list_init(&node->changed);
@@ -125,7 +143,7 @@ int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 		bytes += 2 * node_state_bytes(&base->state);
 	if (!txn_has_room(txn, bytes))
 		return -ENOMEM;
-	node = touch_alloc(path, len);
+	node = touch_alloc(txn, path, len);
 	if (!node)
 		return -ENOMEM;
 	if (base) {

@@ -42,11 +42,14 @@ struct txn_node {
 	char *listing; /* base's children when first listed */
 	size_t listing_bytes;
 	struct store_node *fresh; /* allocated for the commit */
+	struct store_node *now;	  /* the committed node, while it commits */
 	uint32_t order;		  /* of creation: parents before children */
 	bool listed, dirty, exact;
 	uint16_t len;
 	char path[];
 };
+
+#define TXN_FEW_BYTES 640u
 
 struct txn {
 	struct list of_conn;
@@ -69,6 +72,9 @@ struct txn {
 	struct htable nodes;
 	struct list touched, changed;
 	struct list work; /* empty between calls */
+	/* Where the first few nodes are: most transactions touch no more. */
+	uint32_t few_used;
+	_Alignas(struct txn_node) char few[TXN_FEW_BYTES];
 };
 
 void txn_init(struct txn *txn, struct store *store, struct xsd_domain *domain,

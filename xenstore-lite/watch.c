@@ -378,31 +378,36 @@ static uint32_t count_levels(const char *path, size_t len)
 	return nr;
 }
 
-void watch_fire(struct watches *ws, const struct change *change)
+/* The watches of a path that is the changed node's or an ancestor's. */
+static void fire_point(struct watches *ws, const struct point *point,
+		       const struct change *change)
 {
 	uint64_t hash = path_hash(ws->seed, change->path, change->len);
-	uint32_t above = count_levels(change->path, change->len) + 1;
+	uint32_t above = count_levels(change->path, change->len) -
+			 count_levels(point->path, point->len);
+
+	list_for_each(l, &point->watches) {
+		struct watch *watch = container_of(l, struct watch, of_point);
+
+		if (above <= watch->depth &&
+		    may_know(watch->watcher->domain, change))
+			notify(ws, watch, change->path, change->len, hash);
+	}
+}
+
+void watch_fire(struct watches *ws, const struct change *change)
+{
 	struct path_walk w;
 
 	path_walk_init(&w, ws->seed, change->path, change->len);
 	while (path_walk_next(&w)) {
 		const struct point *point;
 
-		above--;
 		if (change->exact && w.len != change->len)
 			continue;
 		point = find_point(ws, change->path, w.len, w.hash);
-		if (!point)
-			continue;
-		list_for_each(l, &point->watches) {
-			struct watch *watch =
-				container_of(l, struct watch, of_point);
-
-			if (above <= watch->depth &&
-			    may_know(watch->watcher->domain, change))
-				notify(ws, watch, change->path, change->len,
-				       hash);
-		}
+		if (point)
+			fire_point(ws, point, change);
 	}
 }
 
