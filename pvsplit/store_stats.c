@@ -20,6 +20,7 @@
 const struct cmd_option store_stats_options[] = {
 	{ "domain", "DOMAIN", "only what is this domain's" },
 	{ "operations", NULL, "only operations and errors" },
+	{ "domains", NULL, "only what domains do" },
 	{ "quotas", NULL, "only what domains use of their quotas" },
 	{ "transactions", NULL, "only the open transactions" },
 	{ "connections", NULL, "only connections and their queues" },
@@ -57,6 +58,12 @@ static void refine_operation(json_t *row)
 	add_duration(row, "max", "max-ns");
 }
 
+static void refine_domain(json_t *row)
+{
+	add_duration(row, "spent", "spent-ns");
+	add_duration(row, "paused-for", "pauses-ns");
+}
+
 static void refine_transaction(json_t *row)
 {
 	add_duration(row, "age", "age-ns");
@@ -88,6 +95,11 @@ typedef json_int_t weight_fn(const json_t *row);
 static json_int_t weigh_operation(const json_t *row)
 {
 	return number(row, "count");
+}
+
+static json_int_t weigh_domain(const json_t *row)
+{
+	return number(row, "spent-ns");
 }
 
 static json_int_t weigh_transaction(const json_t *row)
@@ -157,6 +169,17 @@ static const struct column error_columns[] = {
 	{ "value", "COUNT" },
 	{ 0 },
 };
+static const struct column domain_columns[] = {
+	{ "domain", "DOMAIN" },
+	{ "requests", "REQUESTS" },
+	{ "errors", "ERRORS" },
+	{ "spent", "TIME" },
+	{ "conflicts", "CONFLICTS" },
+	{ "pauses", "PAUSES" },
+	{ "paused-for", "PAUSED FOR" },
+	{ "paused", "PAUSED NOW" },
+	{ 0 },
+};
 static const struct column quota_columns[] = {
 	{ "domain", "DOMAIN" },
 	{ "name", "QUOTA" },
@@ -219,6 +242,15 @@ static const struct part parts[] = {
 	  .title = "Errors",
 	  .columns = error_columns,
 	  .pairs = true },
+	{ .key = "domains",
+	  .option = "domains",
+	  .section = "domains",
+	  .word = "domain",
+	  .title = "Domains, the busiest first",
+	  .columns = domain_columns,
+	  .weigh = weigh_domain,
+	  .refine = refine_domain,
+	  .of_domain = true },
 	{ .key = "quotas",
 	  .option = "quotas",
 	  .section = "quotas",

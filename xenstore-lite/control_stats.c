@@ -226,6 +226,37 @@ static void journal(const struct xsd *xsd, struct pager *p)
 		named(p, i + 2, "journal", all[i].name, all[i].value);
 }
 
+static void domain_row(struct pager *p, const struct key *key,
+		       const struct xsd_domain *domain)
+{
+	const struct xsd_activity *did = &domain->did;
+	const struct xsd_credit *credit = &domain->credit;
+
+	row(p, key,
+	    "domain domid=%u requests=%llu errors=%llu spent-ns=%llu "
+	    "conflicts=%llu pauses=%u pauses-ns=%llu paused=%s",
+	    domain->domid, (unsigned long long)did->nr_requests,
+	    (unsigned long long)did->nr_errors,
+	    (unsigned long long)did->spent_ns,
+	    (unsigned long long)did->nr_conflicts, credit->nr_pauses,
+	    (unsigned long long)credit->pauses_ns,
+	    credit->paused ? "yes" : "no");
+}
+
+/* Those that ever asked for anything. */
+static void domains(const struct xsd *xsd, struct pager *p)
+{
+	struct key key = { { p->from.part[0] } };
+
+	for (; key.part[0] < DOMID_FIRST_RESERVED; key.part[0]++) {
+		const struct xsd_domain *domain = xsd_domain_find(
+			&xsd->store.domains, (uint32_t)key.part[0]);
+
+		if (domain && domain->did.nr_requests && wants(p, &key))
+			domain_row(p, &key, domain);
+	}
+}
+
 /* Key: domain, quota. Only what was ever used. */
 static void quotas(const struct xsd *xsd, struct pager *p)
 {
@@ -341,9 +372,13 @@ static const struct {
 	const char *name;
 	void (*fn)(const struct xsd *xsd, struct pager *p);
 } sections[] = {
-	{ "totals", totals },		{ "ops", ops },
-	{ "errors", errors },		{ "quotas", quotas },
-	{ "connections", connections }, { "transactions", transactions },
+	{ "totals", totals },
+	{ "ops", ops },
+	{ "errors", errors },
+	{ "domains", domains },
+	{ "quotas", quotas },
+	{ "connections", connections },
+	{ "transactions", transactions },
 	{ "journal", journal },
 };
 

@@ -11,6 +11,8 @@ void credit_init(struct xsd_credit *credit)
 	credit->at_ns = 0;
 	credit->paused_until_ns = 0;
 	credit->nr_doubled = 0;
+	credit->nr_pauses = 0;
+	credit->pauses_ns = 0;
 	credit->paused = false;
 	list_init(&credit->of_paused);
 }
@@ -65,6 +67,8 @@ void credit_blame(struct xsd_domain *domain, bool could, uint64_t now_ns,
 		else
 			length_ns = XSD_PAUSE_MAX_NS;
 	}
+	credit->nr_pauses++;
+	credit->pauses_ns += length_ns;
 	credit->paused = true;
 	credit->paused_until_ns = now_ns + length_ns;
 	list_add_tail(paused, &credit->of_paused);

@@ -49,6 +49,8 @@ struct xsd_credit {
 	uint64_t at_ns;	 /* as of this time */
 	uint64_t paused_until_ns;
 	uint32_t nr_doubled;
+	uint32_t nr_pauses; /* so far, and how long they were meant to be */
+	uint64_t pauses_ns;
 	bool paused;
 	struct list of_paused;
 };

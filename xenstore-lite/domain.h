@@ -33,6 +33,13 @@ enum xsd_use {
 	XSD_NR_USES
 };
 
+/* What it did, since it began; in the image. */
+struct xsd_activity {
+	uint64_t nr_requests, nr_errors;
+	uint64_t spent_ns;     /* that the store spent on them */
+	uint64_t nr_conflicts; /* its transactions that failed by one */
+};
+
 /* "journal": in its record of the domain (persist.h); so in the image too. */
 struct xsd_domain {
 	struct list link;
@@ -57,6 +64,7 @@ struct xsd_domain {
 	uint32_t nr_nodes, nr_watches, nr_transactions, nr_conns;
 	uint32_t event_bytes;
 	uint32_t use_max[XSD_NR_USES]; /* the highest seen; in the image */
+	struct xsd_activity did;
 	/* All that it makes the store hold: its nodes, and what its connections
 	 * have: buffers, watches, events, transactions. Follows from them. */
 	uint64_t memory_bytes;

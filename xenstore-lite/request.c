@@ -199,7 +199,7 @@ void request_run(struct xsd_conn *conn, struct request *rq)
 	uint64_t took_ns;
 
 	use_look(conn->domain);
-	took_ns = stats_request(conn->xsd, rq->hdr.type, err);
+	took_ns = stats_request(conn, rq->hdr.type, err);
 	if (conn->xsd->log.on)
 		control_log_request(conn, rq, err, took_ns);
 	if (!err)

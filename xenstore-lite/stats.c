@@ -68,16 +68,20 @@ static unsigned error_index(int err)
 	return 0;
 }
 
-uint64_t stats_request(struct xsd *xsd, uint32_t type, int err)
+uint64_t stats_request(struct xsd_conn *conn, uint32_t type, int err)
 {
-	struct xsd_stats *stats = &xsd->stats;
+	struct xsd_stats *stats = &conn->xsd->stats;
+	struct xsd_activity *did = &conn->domain->did;
 	unsigned kind = stats_kind(type);
-	uint64_t now_ns = xsd_now_ns(xsd);
+	uint64_t now_ns = xsd_now_ns(conn->xsd);
 	uint64_t took_ns = now_ns - stats->turned_ns;
 
 	stats->turned_ns = now_ns;
 	hist_record(&stats->kinds[kind].latency_ns, took_ns);
+	did->nr_requests++;
+	did->spent_ns += took_ns;
 	if (err) {
+		did->nr_errors++;
 		stats->kinds[kind].nr_errors++;
 		stats->nr_errors[error_index(err)]++;
 	}
@@ -97,6 +101,8 @@ void stats_txn(struct xsd *xsd, const struct txn *txn, enum stats_end end)
 
 	stats_turn(xsd);
 	stats->nr_ends[end]++;
+	if (end == STATS_CONFLICT)
+		txn->domain->did.nr_conflicts++;
 	hist_record(&stats->txn_ns, stats->turned_ns - txn->start_ns);
 	use_saw(txn->domain, XSD_USE_TXN_NODES, txn->nr_nodes);
 }

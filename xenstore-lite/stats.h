@@ -86,7 +86,7 @@ void stats_init(struct xsd *xsd);
 /* The store turns to a connection's requests; cheap when it did already. */
 void stats_turn(struct xsd *xsd);
 /* A request has its answer. Returns what it took. */
-uint64_t stats_request(struct xsd *xsd, uint32_t type, int err);
+uint64_t stats_request(struct xsd_conn *conn, uint32_t type, int err);
 
 /* A transaction ends; stats_end_of: by what its commit said. */
 enum stats_end stats_end_of(int err);

@@ -92,6 +92,13 @@ check "as JSON" json 's["operations"][0]["count"] >= 2 and
 	all(o["p50-ns"] <= o["p99-ns"] <= o["max-ns"] for o in s["operations"])'
 check "one part only" json 'sorted(s) == ["errors", "operations"]' --operations
 
+# ---- domains ---------------------------------------------------------------
+check "shows what a domain does" shows \
+	'^web +3 +1 +[0-9.]+ (ns|us|ms) +0 +0 +0 ns +no$' \
+	pvsplit store-stats --domains
+check "and who does most" json 's["domains"][0]["spent-ns"] >=
+	s["domains"][1]["spent-ns"] > 0' --domains
+
 # ---- transactions ----------------------------------------------------------
 check "no transaction is open" shows '^Open transactions.*: none$' \
 	pvsplit store-stats --transactions

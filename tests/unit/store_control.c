@@ -478,6 +478,49 @@ static void tells_who_holds_which_transaction_since_when(void)
 	xsd_close(xsd);
 }
 
+static void tells_what_a_domain_does(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	struct peer *idle = peer_open(xsd, 4);
+	uint32_t tx = peer_start(guest);
+
+	UNIT_CHECK(peer_reads(guest, tx, "name", "d-3"));
+	UNIT_CHECK(peer_write(root, 0, "/local/domain/3/name", "x") == 0);
+	UNIT_CHECK(peer_end(guest, tx, 1) == -EAGAIN);
+	UNIT_CHECK(says(root, "stats domains 1",
+			"domain domid=3 requests=3 errors=1 spent-ns=3000 "
+			"conflicts=1 pauses=0 pauses-ns=0 paused=no\nend\n"));
+	peer_close(idle);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+/* A thousand changes at once, of which one breaks another's transaction. */
+static void tells_who_was_paused(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+	uint32_t tx = peer_start(root);
+	unsigned long long pauses_ns;
+
+	UNIT_CHECK(peer_write(root, tx, "/local/domain/3/data/x", "0") == 0);
+	for (unsigned i = 0; i < 1000; i++)
+		UNIT_CHECK(peer_write(guest, 0, "data/x", "1") == 0);
+	UNIT_CHECK(peer_end(root, tx, 1) == -EAGAIN);
+	UNIT_CHECK(control(root, "stats domains 3") == 0);
+	UNIT_CHECK(sscanf(root->reply,
+			  "domain domid=3 requests=1000 errors=0 "
+			  "spent-ns=%*u conflicts=0 pauses=1 pauses-ns=%llu "
+			  "paused=yes",
+			  &pauses_ns) == 1);
+	UNIT_CHECK(pauses_ns >= 10 * NS_PER_MS && pauses_ns <= NS_PER_S);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
 static void tells_what_a_domain_uses_of_its_quotas(void)
 {
 	struct xsd *xsd = open_store();
@@ -653,12 +696,12 @@ static void begins_a_page_only_where_one_can(void)
 		says(root, "stats transactions 18446744073709551615", "end\n"));
 	UNIT_CHECK(control(root, "stats transactions 0.1.1") == 0);
 	UNIT_CHECK(nr_lines_of(root->reply, "transaction ") == 1);
-	UNIT_CHECK(
-		says(root, "stats",
-		     "section name=totals\nsection name=ops\n"
-		     "section name=errors\nsection name=quotas\n"
-		     "section name=connections\n"
-		     "section name=transactions\nsection name=journal\nend\n"));
+	UNIT_CHECK(says(
+		root, "stats",
+		"section name=totals\nsection name=ops\n"
+		"section name=errors\nsection name=domains\nsection name=quotas\n"
+		"section name=connections\n"
+		"section name=transactions\nsection name=journal\nend\n"));
 	peer_close(root);
 	xsd_close(xsd);
 }
@@ -677,6 +720,7 @@ UNIT_MAIN("store_control",
 	  UNIT_TEST(counts_events_queues_and_bytes),
 	  UNIT_TEST(tells_whose_queues_are_long),
 	  UNIT_TEST(tells_who_holds_which_transaction_since_when),
+	  UNIT_TEST(tells_what_a_domain_does), UNIT_TEST(tells_who_was_paused),
 	  UNIT_TEST(tells_what_a_domain_uses_of_its_quotas),
 	  UNIT_TEST(remembers_the_most_of_what_others_cause),
 	  UNIT_TEST(has_nothing_to_say_of_no_journal),
