@@ -128,13 +128,17 @@ static int tell_synced(struct store_link *link)
 static void tell_broker(struct store_link *link)
 {
 	struct domctl_msg msg = { .op = DOMCTL_BROKER };
-	int fd = -1;
+	int fd;
 
-	if (link->ops->connection)
-		fd = link->ops->connection(link->arg);
-	link->connected = fd >= 0 && send_message(link, &msg, fd) == 0;
-	if (link->ops->connection && !link->connected)
-		log_error("no connection for the store: it serves no rings");
+	link->connected = false;
+	if (!link->ops->connection)
+		return;
+	fd = link->ops->connection(link->arg);
+	if (fd < 0)
+		log_error("no connection for the store: %s; it serves no rings",
+			  strerror(-fd));
+	else
+		link->connected = send_message(link, &msg, fd) == 0;
 }
 
 /*

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "pvsplit/process.h"
@@ -253,6 +254,13 @@ int service_names(const struct pvsplit *ps, char (**ret)[SERVICE_NAME_MAX],
 
 /* ---- start and stop ---- */
 
+static bool is_full(const char *path)
+{
+	struct statvfs fs;
+
+	return statvfs(path, &fs) == 0 && fs.f_bavail == 0;
+}
+
 /* Why it did not start, in its own last words. */
 static int explain(const struct pvsplit *ps, const char *name, int err)
 {
@@ -266,6 +274,13 @@ static int explain(const struct pvsplit *ps, const char *name, int err)
 				"%s/log/%s.log",
 				name, READY_NS / NS_PER_S, ps->run_dir, name);
 	service_last_words(ps, name, words, sizeof(words));
+	if (err == -EPIPE && !*words && is_full(ps->run_dir)) {
+		service_log_remove(ps, name);
+		return complain(-ENOSPC,
+				"up: %s did not start, nor could it say why: "
+				"%s: %s; make room there",
+				name, ps->run_dir, strerror(ENOSPC));
+	}
 	if (err == -EPIPE && *words)
 		return complain(err, "up: %s did not start: %s", name, words);
 	return complain(err, "up: %s did not start: %s; see %s/log/%s.log",

@@ -57,6 +57,7 @@ struct journal {
 	char *dir; /* for the log */
 	int dir_fd, lock_fd, fd;
 	bool sync;
+	bool made_dir; /* by us: it goes again if that was in vain */
 
 	/* the segment that is written */
 	struct record_file file;

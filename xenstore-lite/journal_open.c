@@ -41,12 +41,20 @@ static int lock_dir(struct journal *j)
 
 static int open_dir(struct journal *j)
 {
-	if (mkdir(j->dir, 0700) < 0 && errno != EEXIST)
+	j->made_dir = mkdir(j->dir, 0700) == 0;
+	if (!j->made_dir && errno != EEXIST)
 		return -errno;
 	j->dir_fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (j->dir_fd < 0)
 		return -errno;
 	return lock_dir(j);
+}
+
+/* Unless something is in it that is not ours to remove. */
+static void remove_dir(struct journal *j)
+{
+	unlinkat(j->dir_fd, JOURNAL_LOCK, 0);
+	rmdir(j->dir);
 }
 
 static void free_journal(struct journal *j)
@@ -87,6 +95,8 @@ int journal_open(struct xsd *xsd, const struct journal_options *options,
 	else
 		err = recover(j, xsd, options->salvage);
 	if (err) {
+		if (j->made_dir)
+			remove_dir(j);
 		free_journal(j);
 		return err;
 	}
@@ -119,8 +129,7 @@ void journal_erase(struct journal *j)
 			unlinkat(j->dir_fd, entry->d_name, 0);
 	if (dir)
 		closedir(dir);
-	unlinkat(j->dir_fd, JOURNAL_LOCK, 0);
 	/* What salvage put aside stays, and the directory with it. */
-	rmdir(j->dir);
+	remove_dir(j);
 	free_journal(j);
 }

@@ -413,6 +413,9 @@ static int go_on(struct recovery *rec)
 		err = start_segment(rec, fresh ? 1 : last_segment(rec));
 	else
 		err = continue_segment(rec);
+	if (err && !rec->replay.salvage)
+		log_error("%s: cannot go on with the journal: %s", j->dir,
+			  strerror(-err));
 	if (err)
 		return err;
 	j->next_seq = rec->replay.next_seq;

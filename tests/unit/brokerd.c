@@ -210,6 +210,7 @@ static bool rings(struct evtchn *from, struct evtchn *to)
 static bool channel_works(struct channel *c, char byte)
 {
 	char *front = c->share.base;
+	const volatile char *back;
 	char seen = 0;
 	struct grant_copy copy = { .domid = scene.front_id,
 				   .ref = c->share.first_ref + 1,
@@ -217,9 +218,9 @@ static bool channel_works(struct channel *c, char byte)
 				   .local = &seen };
 
 	front[0] = front[4096] = byte;
-	return *(volatile char PV_SHARED *)c->map.base == byte &&
-	       !platform_copy(scene.back, &copy, 1) && seen == byte &&
-	       rings(c->fe, c->be) && rings(c->be, c->fe);
+	back = (const volatile char *)(uintptr_t)c->map.base;
+	return *back == byte && !platform_copy(scene.back, &copy, 1) &&
+	       seen == byte && rings(c->fe, c->be) && rings(c->be, c->fe);
 }
 
 /* ---- tests -------------------------------------------------------------- */
