@@ -20,6 +20,7 @@
 const struct cmd_option store_stats_options[] = {
 	{ "domain", "DOMAIN", "only what is this domain's" },
 	{ "operations", NULL, "only operations and errors" },
+	{ "histograms", NULL, "how long operations took, in whole" },
 	{ "domains", NULL, "only what domains do" },
 	{ "quotas", NULL, "only what domains use of their quotas" },
 	{ "transactions", NULL, "only the open transactions" },
@@ -56,6 +57,12 @@ static void refine_operation(json_t *row)
 	add_duration(row, "p50", "p50-ns");
 	add_duration(row, "p99", "p99-ns");
 	add_duration(row, "max", "max-ns");
+}
+
+static void refine_bucket(json_t *row)
+{
+	add_duration(row, "from", "from-ns");
+	add_duration(row, "to", "to-ns");
 }
 
 static void refine_domain(json_t *row)
@@ -164,6 +171,13 @@ static const struct column operation_columns[] = {
 	{ "p50", "P50" },	 { "p99", "P99" },
 	{ "max", "MAX" },	 { 0 },
 };
+static const struct column bucket_columns[] = {
+	{ "name", "OPERATION" },
+	{ "from", "FROM" },
+	{ "to", "TO" },
+	{ "count", "COUNT" },
+	{ 0 },
+};
 static const struct column error_columns[] = {
 	{ "name", "ERROR" },
 	{ "value", "COUNT" },
@@ -220,6 +234,7 @@ struct part {
 	void (*refine)(json_t *row);
 	bool pairs;	/* rows of a name and a value */
 	bool of_domain; /* rows are a domain's */
+	bool on_demand; /* not without its option */
 };
 
 static const struct part parts[] = {
@@ -235,6 +250,14 @@ static const struct part parts[] = {
 	  .columns = operation_columns,
 	  .weigh = weigh_operation,
 	  .refine = refine_operation },
+	{ .key = "histograms",
+	  .option = "histograms",
+	  .section = "histograms",
+	  .word = "bucket",
+	  .title = "How long operations took",
+	  .columns = bucket_columns,
+	  .refine = refine_bucket,
+	  .on_demand = true },
 	{ .key = "errors",
 	  .option = "operations",
 	  .section = "errors",
@@ -296,7 +319,9 @@ static bool is_wanted(const struct args *args, const struct part *part)
 	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
 		if (parts[i].option && args_get(args, parts[i].option))
 			any = true;
-	return !any || (part->option && args_get(args, part->option));
+	if (!any)
+		return !part->on_demand;
+	return part->option && args_get(args, part->option);
 }
 
 /* Rows of "name" and "value" as one object. */

@@ -55,7 +55,8 @@ static inline unsigned hist_bucket(uint64_t value)
 	return shift * HIST_STEPS + (unsigned)(value >> shift);
 }
 
-/* The smallest and the largest value of a bucket, bucket < HIST_NR_BUCKETS. */
+/* The smallest and the largest value of a bucket, bucket < HIST_NR_BUCKETS.
+ * The last one has no largest: UINT64_MAX. */
 uint64_t hist_bucket_low(unsigned bucket);
 uint64_t hist_bucket_high(unsigned bucket);
 

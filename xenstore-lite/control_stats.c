@@ -164,6 +164,45 @@ static void ops(const struct xsd *xsd, struct pager *p)
 			    &s->txn_ns);
 }
 
+/* Key: kind, bucket; what comes after the kinds is the transactions'. */
+static const struct hist *hist_of(const struct xsd *xsd, uint64_t kind,
+				  const char **name)
+{
+	if (kind == STATS_NR_KINDS) {
+		*name = "transaction";
+		return &xsd->stats.txn_ns;
+	}
+	*name = stats_kind_name((unsigned)kind);
+	return &xsd->stats.kinds[kind].latency_ns;
+}
+
+static void bucket_row(struct pager *p, const struct key *key, const char *name,
+		       const struct hist *h, unsigned bucket)
+{
+	uint64_t high = hist_bucket_high(bucket);
+
+	row(p, key, "bucket name=%s from-ns=%llu to-ns=%llu count=%llu", name,
+	    (unsigned long long)hist_bucket_low(bucket),
+	    (unsigned long long)(high < h->max ? high : h->max),
+	    (unsigned long long)h->counts[bucket]);
+}
+
+static void histograms(const struct xsd *xsd, struct pager *p)
+{
+	struct key key = { { p->from.part[0] } };
+
+	for (; !p->full && key.part[0] <= STATS_NR_KINDS; key.part[0]++) {
+		const char *name;
+		const struct hist *h = hist_of(xsd, key.part[0], &name);
+
+		for (unsigned i = 0; name && i < HIST_NR_BUCKETS; i++) {
+			key.part[1] = i;
+			if (h->counts[i] && wants(p, &key))
+				bucket_row(p, &key, name, h, i);
+		}
+	}
+}
+
 static void errors(const struct xsd *xsd, struct pager *p)
 {
 	for (unsigned i = 0; i < XSD_NR_ERRORS; i++)
@@ -372,13 +411,10 @@ static const struct {
 	const char *name;
 	void (*fn)(const struct xsd *xsd, struct pager *p);
 } sections[] = {
-	{ "totals", totals },
-	{ "ops", ops },
-	{ "errors", errors },
-	{ "domains", domains },
-	{ "quotas", quotas },
-	{ "connections", connections },
-	{ "transactions", transactions },
+	{ "totals", totals },		{ "ops", ops },
+	{ "histograms", histograms },	{ "errors", errors },
+	{ "domains", domains },		{ "quotas", quotas },
+	{ "connections", connections }, { "transactions", transactions },
 	{ "journal", journal },
 };
 

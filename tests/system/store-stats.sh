@@ -92,6 +92,10 @@ check "as JSON" json 's["operations"][0]["count"] >= 2 and
 	all(o["p50-ns"] <= o["p99-ns"] <= o["max-ns"] for o in s["operations"])'
 check "one part only" json 'sorted(s) == ["errors", "operations"]' --operations
 
+check "shows whole histograms" json '
+	sum(b["count"] for b in s["histograms"] if b["name"] == "WRITE") == 2
+	and all(b["from-ns"] <= b["to-ns"] for b in s["histograms"])' --histograms
+
 # ---- domains ---------------------------------------------------------------
 check "shows what a domain does" shows \
 	'^web +3 +1 +[0-9.]+ (ns|us|ms) +0 +0 +0 ns +no$' \

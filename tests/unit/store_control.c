@@ -308,6 +308,68 @@ static void counts_requests_and_errors_by_kind(void)
 	xsd_close(xsd);
 }
 
+static void shows_whole_histograms(void)
+{
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
+
+	for (unsigned i = 0; i < 3; i++) {
+		UNIT_CHECK(peer_text(guest, XS_READ, 0, "name") == 0);
+		UNIT_CHECK(peer_text(guest, XS_DIRECTORY, 0, "device") == 0);
+	}
+	UNIT_CHECK(says(root, "stats histograms",
+			"bucket name=DIRECTORY from-ns=992 to-ns=1000 count=3\n"
+			"bucket name=READ from-ns=992 to-ns=1000 count=3\n"
+			"end\n"));
+	UNIT_CHECK(control(root, "stats histograms 2.112") == 0);
+	UNIT_CHECK(nr_lines_of(root->reply, "bucket name=READ") == 0);
+	UNIT_CHECK(peer_start(guest) == 1);
+	clock_ns += 7200 * NS_PER_S;
+	UNIT_CHECK(peer_end(guest, 1, 1) == 0);
+	UNIT_CHECK(control(root, "stats histograms") == 0);
+	UNIT_CHECK(strncmp(line_of(root->reply, "bucket name=transaction "),
+			   "bucket name=transaction from-ns=1065151889408 "
+			   "to-ns=72000000",
+			   59) == 0);
+	peer_close(guest);
+	peer_close(root);
+	xsd_close(xsd);
+}
+
+/* Any words of domain 0's: an answer that fits, or an error. */
+static void answers_any_words(void)
+{
+	static const char *const words[] = {
+		"check", "log",	 "on", "off",	"quota",  "quota-soft", "set",
+		"nodes", "max",	 "-r", "stats", "ops",	  "histograms", "3",
+		"0.0.0", "1000", "",   "\xff",	"memory", "domains",	"print",
+	};
+	struct xsd *xsd = open_store();
+	struct peer *root = peer_open(xsd, 0);
+	uint64_t seed = 1;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		char text[256];
+		size_t len = 0;
+
+		for (unsigned n = 0; n < 1 + seed % 5; n++) {
+			seed = seed * 6364136223846793005u +
+			       1442695040888963407;
+			len += (size_t)snprintf(text + len, sizeof(text) - len,
+						"%s",
+						words[(seed >> 33) %
+						      ARRAY_SIZE(words)]) +
+			       1;
+		}
+		UNIT_CHECK(peer_ask(root, XS_CONTROL, 0, text, len) != -EPROTO);
+		UNIT_CHECK(root->reply_len > 0 &&
+			   root->reply[root->reply_len - 1] == '\0');
+	}
+	UNIT_CHECK(says(root, "check", "OK"));
+	peer_close(root);
+	xsd_close(xsd);
+}
+
 /* Ten requests at once: one reading each, and one to begin with. */
 static void reads_the_clock_once_a_request(void)
 {
@@ -699,6 +761,7 @@ static void begins_a_page_only_where_one_can(void)
 	UNIT_CHECK(says(
 		root, "stats",
 		"section name=totals\nsection name=ops\n"
+		"section name=histograms\n"
 		"section name=errors\nsection name=domains\nsection name=quotas\n"
 		"section name=connections\n"
 		"section name=transactions\nsection name=journal\nend\n"));
@@ -714,6 +777,7 @@ UNIT_MAIN("store_control",
 	  UNIT_TEST(sets_the_quota_of_those_that_have_none_of_their_own),
 	  UNIT_TEST(shows_what_domains_use_as_xen_does),
 	  UNIT_TEST(counts_requests_and_errors_by_kind),
+	  UNIT_TEST(shows_whole_histograms), UNIT_TEST(answers_any_words),
 	  UNIT_TEST(reads_the_clock_once_a_request),
 	  UNIT_TEST(does_not_count_the_time_between_requests),
 	  UNIT_TEST(counts_how_transactions_end),
