@@ -58,6 +58,8 @@ void enc_domain(struct encoder *e, const struct xsd_domain *domain)
 	enc_u32(e, domain->features);
 	enc_life(e, domain->target);
 	enc_perms(e, domain->release_perms);
+	enc_u32(e, domain->ring_gref);
+	enc_u32(e, domain->ring_port);
 }
 
 void enc_domain_gone(struct encoder *e, const struct xsd_domain *domain)
@@ -182,6 +184,8 @@ struct attributes {
 	struct xsd_limits quota;
 	uint32_t features;
 	struct perms *release_perms;
+	grant_ref_t ring_gref;
+	evtchn_port_t ring_port;
 };
 
 static struct life dec_life(struct decoder *d)
@@ -199,6 +203,8 @@ static void dec_attributes(struct decoder *d, struct attributes *ret)
 	ret->features = dec_u32(d);
 	ret->target = dec_life(d);
 	ret->release_perms = dec_perms(d);
+	ret->ring_gref = dec_u32(d);
+	ret->ring_port = dec_u32(d);
 }
 
 static struct xsd_domain *find_life(const struct xsd *xsd,
@@ -220,6 +226,8 @@ static int set_attributes(struct xsd *xsd, struct xsd_domain *domain,
 		return -EBADMSG;
 	domain->quota = a->quota;
 	domain->features = a->features;
+	domain->ring_gref = a->ring_gref;
+	domain->ring_port = a->ring_port;
 	xsd_domain_set_target(domain, target);
 	perms_put(domain->release_perms);
 	domain->release_perms = a->release_perms;

@@ -248,6 +248,9 @@ int xs_call_wait(struct xs *xs, struct xs_call *call)
 		if (xs_conn_ready(xs)) {
 			xs_conn_send(xs);
 			xs_conn_receive(xs);
+			/* An event that it took may have meant room. */
+			if (xs->full)
+				xs_conn_send(xs);
 		}
 		if (call->answered)
 			break;

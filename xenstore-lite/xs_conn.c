@@ -418,7 +418,7 @@ int xs_conn_wait(struct xs *xs, uint64_t deadline_ns)
 
 	if (clock_now_ns() >= deadline_ns)
 		return -ETIMEDOUT;
-	if (xs->full && xs->unsent)
+	if (xs->link && xs->full && xs->unsent)
 		events |= (short)xs->link->room_events;
 	if (!xs->link)
 		until_ns = earlier(until_ns, xs->retry_at_ns);

@@ -8,6 +8,7 @@
  *	xs_call.c	 requests: queued, matched with answers, sent again
  *	xs_conn.c	 the connection: bytes, waiting, made anew
  *	xs_socket.c	 the transport over a stream socket
+ *	xs_page.c	 the transport over a shared page
  *
  * Each calls those below it; upwards the connection says only what arrived
  * (xs_call_answer, xs_watch_event) and that it was lost or made.
