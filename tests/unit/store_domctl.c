@@ -54,14 +54,12 @@ static void over(void *arg, int err)
 	scene.err = err;
 }
 
-static void begin(void)
+static void start_store(bool remember)
 {
+	char dir[128];
+	struct journal_options journal = { .dir = dir };
 	int pair[2];
 
-	log_init("test", LOG_ERROR + 1);
-	memset(&scene, 0, sizeof(scene));
-	snprintf(scene.dir, sizeof(scene.dir), "/tmp/pvsplit-unit-XXXXXX");
-	must(mkdtemp(scene.dir) != NULL, "mkdtemp");
 	must(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair),
 	     "socketpair");
 	scene.broker = pair[0];
@@ -71,9 +69,14 @@ static void begin(void)
 		     !domctl_server_open(scene.loop, scene.server, pair[1],
 					 over, NULL, &scene.ds),
 	     "open");
+	if (!remember)
+		return;
+	must(str_printf(dir, sizeof(dir), "%s/store", scene.dir) > 0, "path");
+	must(!server_remember(scene.server, &journal), "remember");
 }
 
-static void end(void)
+/* As when it is killed: what it has sent is all that it has done. */
+static void kill_store(void)
 {
 	domctl_server_close(scene.ds);
 	server_close(scene.server);
@@ -81,6 +84,25 @@ static void end(void)
 	close(scene.store);
 	if (scene.broker >= 0)
 		close(scene.broker);
+}
+
+static void begin_scene(bool remember)
+{
+	log_init("test", LOG_ERROR + 1);
+	memset(&scene, 0, sizeof(scene));
+	snprintf(scene.dir, sizeof(scene.dir), "/tmp/pvsplit-unit-XXXXXX");
+	must(mkdtemp(scene.dir) != NULL, "mkdtemp");
+	start_store(remember);
+}
+
+static void begin(void)
+{
+	begin_scene(false);
+}
+
+static void end(void)
+{
+	kill_store();
 	UNIT_CHECK(rmdir(scene.dir) == 0);
 }
 
@@ -325,6 +347,40 @@ static void clears_what_an_earlier_life_left(void)
 	end();
 }
 
+/* It died, and remembers: 5 has ended meanwhile, 6 lives, 7 is another one. */
+static void sorts_what_it_remembers_by_what_it_is_told(void)
+{
+	int sock, six, seven;
+
+	begin_scene(true);
+	UNIT_CHECK(tell_create(0, 1) == 0 && tell_create(5, 75) == 0 &&
+		   tell_create(6, 76) == 0 && tell_create(7, 77) == 0);
+	six = client_open("6");
+	seven = client_open("7");
+	UNIT_CHECK(writes(six, "data/x", "1") && writes(seven, "data/x", "1"));
+	close(six);
+	close(seven);
+	kill_store();
+	start_store(true);
+	UNIT_CHECK(tell_create(0, 1) == 0);
+	sock = client_open("0");
+	UNIT_CHECK(!strcmp(ask_read(sock, "/local/domain/5/name"), "domain-5"));
+	UNIT_CHECK(tell_create(6, 76) == 0 && tell_create(7, 78) == 0);
+	UNIT_CHECK(tell(message(DOMCTL_SYNCED, 0, 0), -1) == 0);
+	UNIT_CHECK(!strcmp(ask_read(sock, "/local/domain/5/name"), "ENOENT"));
+	UNIT_CHECK(!strcmp(ask_read(sock, "/local/domain/6/data/x"), "1"));
+	UNIT_CHECK(!strcmp(ask_read(sock, "/local/domain/7/data/x"), "ENOENT"));
+	UNIT_CHECK(!strcmp(ask_read(sock, "/local/domain/7/name"), "domain-7"));
+	close(sock);
+	/* In order: nothing is remembered, and nothing is left. */
+	UNIT_CHECK(tell(message(DOMCTL_END, 0, 0), -1) == 0);
+	remove_socket("0");
+	remove_socket("5");
+	remove_socket("6");
+	remove_socket("7");
+	end();
+}
+
 static void forgets_everything_and_ends_when_told_so(void)
 {
 	struct domctl_msg late = message(DOMCTL_SYNCED, 0, 0);
@@ -439,6 +495,7 @@ UNIT_MAIN("store_domctl", UNIT_TEST(knows_what_the_broker_gives_it),
 	  UNIT_TEST(drops_a_domain_that_is_over),
 	  UNIT_TEST(takes_a_new_socket_for_the_same_life),
 	  UNIT_TEST(clears_what_an_earlier_life_left),
+	  UNIT_TEST(sorts_what_it_remembers_by_what_it_is_told),
 	  UNIT_TEST(forgets_everything_and_ends_when_told_so),
 	  UNIT_TEST(ends_when_the_broker_is_gone),
 	  UNIT_TEST(ends_when_it_cannot_serve_domain_0),
