@@ -49,7 +49,8 @@ int do_is_domain_introduced(struct xsd_conn *conn, const struct request *rq)
 	return 0;
 }
 
-/* From now on the first may do what the second may. */
+/* From now on the first may do what the second may; its own rights are its own
+ * without that. */
 int do_set_target(struct xsd_conn *conn, const struct request *rq)
 {
 	struct xsd_domain *domain, *target, *before;
@@ -65,7 +66,7 @@ int do_set_target(struct xsd_conn *conn, const struct request *rq)
 	if (!target)
 		return err;
 	before = domain->target;
-	xsd_domain_set_target(domain, target);
+	xsd_domain_set_target(domain, target == domain ? NULL : target);
 	err = persist_domain(conn->xsd, domain);
 	if (err)
 		xsd_domain_set_target(domain, before);

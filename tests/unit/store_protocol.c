@@ -190,7 +190,10 @@ static void a_targets_target_gives_nothing(void)
 	UNIT_CHECK(peer_text(two, XS_READ, 0, "/local/domain/3/data/x") == 0);
 	UNIT_CHECK(peer_text(one, XS_READ, 0, "/local/domain/3/data/x") ==
 		   -EACCES);
-	/* Another target replaces the first. */
+	/* Another target replaces the first, itself being none. */
+	UNIT_CHECK(ask(root, XS_SET_TARGET, "2 2") == 0);
+	UNIT_CHECK(peer_text(two, XS_READ, 0, "/local/domain/3/data/x") ==
+		   -EACCES);
 	UNIT_CHECK(ask(root, XS_SET_TARGET, "1 3") == 0);
 	UNIT_CHECK(peer_text(one, XS_READ, 0, "/local/domain/3/data/x") == 0);
 	UNIT_CHECK(peer_text(one, XS_READ, 0, "/local/domain/2/data") ==
