@@ -216,16 +216,27 @@ static struct point *find_point(const struct watches *ws, const char *path,
 	return NULL;
 }
 
+/*
+ * Both lists at once, until the shorter ends: many may watch one path, and one
+ * may watch many.
+ */
 static struct watch *find_watch(const struct point *point,
 				const struct watcher *watcher,
 				const char *token)
 {
-	list_for_each(l, &point->watches) {
-		struct watch *watch = container_of(l, struct watch, of_point);
+	struct list *p = point->watches.next, *w = watcher->watches.next;
+
+	while (p != &point->watches && w != &watcher->watches) {
+		struct watch *watch = container_of(p, struct watch, of_point);
+		struct watch *own = container_of(w, struct watch, of_watcher);
 
 		if (watch->watcher == watcher &&
 		    strcmp(watch->token, token) == 0)
 			return watch;
+		if (own->point == point && strcmp(own->token, token) == 0)
+			return own;
+		p = p->next;
+		w = w->next;
 	}
 	return NULL;
 }
