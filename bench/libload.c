@@ -214,6 +214,7 @@ int load_run(struct load *l, struct load_result *ret)
 	start_ns = clock_now_ns() - start_ns;
 	qsort(l->samples, l->nr_samples, sizeof(l->samples[0]),
 	      compare_samples);
+	ret->nr_ops = l->nr_ops;
 	ret->per_s = (double)l->nr_ops * 1e9 / (double)start_ns;
 	ret->p50_us = l->samples[l->nr_samples / 2] / 1e3;
 	ret->p99_us = l->samples[(uint64_t)l->nr_samples * 99 / 100] / 1e3;

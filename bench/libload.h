@@ -47,6 +47,7 @@ struct load_job {
 };
 
 struct load_result {
+	uint64_t nr_ops;
 	double per_s;	       /* operations a second */
 	double p50_us, p99_us; /* from a batch's sending to its last answer */
 };

@@ -38,8 +38,8 @@ redis() {
 
 ulimit -n "$(ulimit -Hn)"
 arguments=
-store plain
-store many
+store plain --no-journal
+store many --no-journal
 store journal
 redis redis --appendonly no
 redis file --appendonly yes --appendfsync no
