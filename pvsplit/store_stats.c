@@ -460,7 +460,7 @@ int store_stats_run(struct pvsplit *ps, const struct args *args)
 		domid = found;
 	}
 	for (unsigned i = 0; !err && i < ARRAY_SIZE(parts); i++) {
-		json_t *rows;
+		json_t *rows = NULL;
 
 		if (!is_wanted(args, &parts[i]))
 			continue;

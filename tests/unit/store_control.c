@@ -64,19 +64,26 @@ static int control(struct peer *peer, const char *words)
 
 static int says(struct peer *peer, const char *words, const char *answer)
 {
-	int same =
-		control(peer, words) == 0 && strcmp(peer->reply, answer) == 0;
+	if (control(peer, words) || !peer)
+		return 0;
+	if (strcmp(peer->reply, answer) == 0)
+		return 1;
+	printf("%s: %s\n", words, peer->reply);
+	return 0;
+}
 
-	if (!same)
-		printf("%s: %s\n", words, peer->reply);
-	return same;
+static const char *next_line(const char *text)
+{
+	const char *end = strchr(text, '\n');
+
+	return end ? end + 1 : text + strlen(text);
 }
 
 static unsigned nr_lines_of(const char *text, const char *begin)
 {
 	unsigned nr = 0;
 
-	for (; text && *text; text = strchr(text, '\n') + 1)
+	for (; *text; text = next_line(text))
 		nr += strncmp(text, begin, strlen(begin)) == 0;
 	return nr;
 }
@@ -86,7 +93,7 @@ static const char *line_of(const char *text, const char *begin)
 {
 	static char line[512];
 
-	for (; *text; text = strchr(text, '\n') + 1) {
+	for (; *text; text = next_line(text)) {
 		if (strncmp(text, begin, strlen(begin)) != 0)
 			continue;
 		snprintf(line, sizeof(line), "%.*s", (int)strcspn(text, "\n"),
@@ -94,6 +101,17 @@ static const char *line_of(const char *text, const char *begin)
 		return line;
 	}
 	return "";
+}
+
+/* The number after " NAME=" in a line; UINT64_MAX when there is none. */
+static uint64_t field(const char *line, const char *name)
+{
+	char begin[64];
+	const char *at;
+
+	snprintf(begin, sizeof(begin), " %s=", name);
+	at = strstr(line, begin);
+	return at ? strtoull(at + strlen(begin), NULL, 10) : UINT64_MAX;
 }
 
 static uint64_t total(struct peer *peer, const char *name)
@@ -565,18 +583,19 @@ static void tells_who_was_paused(void)
 	struct xsd *xsd = open_store();
 	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
 	uint32_t tx = peer_start(root);
-	unsigned long long pauses_ns;
+	uint64_t pauses_ns;
+	const char *line;
 
 	UNIT_CHECK(peer_write(root, tx, "/local/domain/3/data/x", "0") == 0);
 	for (unsigned i = 0; i < 1000; i++)
 		UNIT_CHECK(peer_write(guest, 0, "data/x", "1") == 0);
 	UNIT_CHECK(peer_end(root, tx, 1) == -EAGAIN);
 	UNIT_CHECK(control(root, "stats domains 3") == 0);
-	UNIT_CHECK(sscanf(root->reply,
-			  "domain domid=3 requests=1000 errors=0 "
-			  "spent-ns=%*u conflicts=0 pauses=1 pauses-ns=%llu "
-			  "paused=yes",
-			  &pauses_ns) == 1);
+	line = line_of(root->reply, "domain domid=3 requests=1000 errors=0 ");
+	UNIT_CHECK(field(line, "conflicts") == 0);
+	UNIT_CHECK(field(line, "pauses") == 1);
+	UNIT_CHECK(strstr(line, " paused=yes") != NULL);
+	pauses_ns = field(line, "pauses-ns");
 	UNIT_CHECK(pauses_ns >= 10 * NS_PER_MS && pauses_ns <= NS_PER_S);
 	peer_close(guest);
 	peer_close(root);
@@ -626,7 +645,7 @@ static void remembers_the_most_of_what_others_cause(void)
 {
 	struct xsd *xsd = open_store();
 	struct peer *root = peer_open(xsd, 0), *guest = peer_open(xsd, 3);
-	unsigned now, max;
+	const char *line;
 
 	UNIT_CHECK(peer_watch(guest, "/local/domain/3", "t") == 0);
 	for (unsigned i = 0; i < 5; i++) {
@@ -639,11 +658,10 @@ static void remembers_the_most_of_what_others_cause(void)
 	peer_read_all(guest);
 	UNIT_CHECK(guest->nr_events == 5);
 	UNIT_CHECK(control(root, "stats quotas 3") == 0);
-	UNIT_CHECK(
-		sscanf(line_of(root->reply, "quota domid=3 name=event-memory"),
-		       "quota domid=3 name=event-memory now=%u max=%u", &now,
-		       &max) == 2);
-	UNIT_CHECK(now == 0 && max > 5 * 24);
+	line = line_of(root->reply, "quota domid=3 name=event-memory");
+	UNIT_CHECK(field(line, "now") == 0);
+	UNIT_CHECK(field(line, "max") > 5 * 24);
+	UNIT_CHECK(field(line, "max") < 4096);
 	peer_close(guest);
 	peer_close(root);
 	xsd_close(xsd);
@@ -677,11 +695,11 @@ static unsigned read_pages(struct peer *root, unsigned *seen,
 		if (control(root, words))
 			return 0;
 		pages++;
-		for (const char *at = root->reply; *at;
-		     at = strchr(at, '\n') + 1) {
-			unsigned domid;
+		for (const char *at = root->reply; *at; at = next_line(at)) {
+			uint64_t domid = field(at, "domid");
 
-			if (sscanf(at, "transaction domid=%u ", &domid) == 1)
+			if (strncmp(at, "transaction ", 12) == 0 &&
+			    domid <= NR_CROWD)
 				seen[domid]++;
 		}
 		if (nr_lines_of(root->reply, "end\n") == 1)
