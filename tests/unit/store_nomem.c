@@ -6,7 +6,7 @@
  * cut off; and nothing leaks (asan).
  *
  * The linker sends the allocations of the whole program here (Makefile).
- * STORE_NOMEM_HISTORIES: how many histories of each kind (default 2).
+ * STORE_NOMEM_HISTORIES: how many histories of each kind (default 4).
  */
 #include "tests/unit/store_steps_run.h"
 #include "tests/unit/unit.h"
@@ -128,7 +128,7 @@ static bool refuse_each(uint64_t seed, unsigned nr, bool sticky)
 
 static void refused_once_it_happens_whole_or_not_at_all(void)
 {
-	unsigned long nr = history_setting("STORE_NOMEM_HISTORIES", 2);
+	unsigned long nr = history_setting("STORE_NOMEM_HISTORIES", 4);
 
 	memset(&memory, 0, sizeof(memory));
 	for (unsigned long seed = 1; seed <= nr; seed++)
@@ -139,7 +139,7 @@ static void refused_once_it_happens_whole_or_not_at_all(void)
 
 static void refused_at_random_nothing_is_half_done(void)
 {
-	unsigned long nr = 10 * history_setting("STORE_NOMEM_HISTORIES", 2);
+	unsigned long nr = 10 * history_setting("STORE_NOMEM_HISTORIES", 4);
 	static struct history h;
 
 	for (unsigned long seed = 1; seed <= nr; seed++) {
