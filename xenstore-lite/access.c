@@ -194,6 +194,23 @@ static int64_t create_bytes(const struct node_state *ancestor,
 	       node_state_bytes(&last);
 }
 
+/* Whether the transaction may touch the nr nodes from the path's prefix of len
+ * bytes on: those that it has touched already are free. */
+static bool may_touch(const struct access *ax, const struct xpath *path,
+		      size_t len, uint32_t nr)
+{
+	uint32_t left = ax->txn->max_nodes - ax->txn->nr_nodes;
+	struct path_walk w;
+
+	if (nr <= left)
+		return true;
+	path_walk_init(&w, &ax->store->seed, path->text, path->len);
+	while (path_walk_next(&w))
+		nr -= w.len >= len &&
+		      txn_peek(ax->txn, path->text, w.len, w.hash);
+	return nr <= left;
+}
+
 static int create(const struct access *ax, const struct xpath *path,
 		  struct blob *value)
 {
@@ -211,7 +228,7 @@ static int create(const struct access *ax, const struct xpath *path,
 		err = within_quota(ax, missing);
 	if (err)
 		return err;
-	if (ax->txn->max_nodes - ax->txn->nr_nodes < missing + 1)
+	if (!may_touch(ax, path, len, missing + 1))
 		return -ENOSPC;
 	if (!txn_has_room(ax->txn,
 			  create_bytes(ancestor, path, missing, value)))

@@ -45,7 +45,8 @@ static void *remove_deep(void *failed)
 	tx = peer_start(stage.evil);
 	n += make_deep(tx) != 0;
 	n += peer_text(stage.evil, XS_RM, tx, deep(1)) != 0;
-	n += make_deep(tx) == 0; /* the watches are there already */
+	/* The watches are there already. */
+	n += peer_write(stage.evil, tx, deep(DEEP_LEVELS), "x") != 0;
 	n += peer_end(stage.evil, tx, 1) != 0;
 	n += xsd_check(stage.xsd) != 0;
 	n += peer_text(stage.evil, XS_READ, 0, deep(DEEP_LEVELS)) != 0;
@@ -64,6 +65,7 @@ static void xsa_418_a_deep_tree_needs_no_stack(void)
 	int failed = -1;
 
 	UNIT_REQUIRE(stage_begin());
+	UNIT_REQUIRE(stage_ask(stage.root, XS_SET_QUOTA, 0, "1 memory 0") == 0);
 	UNIT_REQUIRE(stage_ask(stage.root, XS_SET_QUOTA, 0, "1 nodes 2000") ==
 		     0);
 	pthread_attr_init(&attr);

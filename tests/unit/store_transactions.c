@@ -245,6 +245,35 @@ static void a_guests_transaction_touches_so_many_nodes(void)
 	teardown();
 }
 
+/* A node that was touched costs nothing more, removed and made again or not. */
+static void a_node_is_touched_once_however_often(void)
+{
+	char path[] = "data/0/x/y/z";
+	uint32_t tx;
+
+	UNIT_REQUIRE(setup());
+	tx = peer_start(guest);
+	/* data, data/0, and four below each data/N: 1022 of 1024. */
+	UNIT_CHECK(peer_write(guest, tx, path, "") == 0);
+	for (unsigned i = 0; i < 1017; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "data/n%u", i);
+		UNIT_CHECK(peer_text(guest, XS_READ, tx, name) == -ENOENT);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		UNIT_CHECK(peer_text(guest, XS_RM, tx, "data/0") == 0);
+		UNIT_CHECK(peer_write(guest, tx, path, "") == 0);
+	}
+	/* The 1023rd and 1024th, but no more. */
+	UNIT_CHECK(peer_write(guest, tx, "data/1/x/y", "") == -ENOSPC);
+	UNIT_CHECK(peer_write(guest, tx, "data/1", "") == 0);
+	UNIT_CHECK(peer_end(guest, tx, 1) == 0);
+	UNIT_CHECK(peer_text(root, XS_READ, 0, "/local/domain/1/data/0/x") ==
+		   0);
+	teardown();
+}
+
 static void transactions_do_not_nest_and_end_only_with_t_or_f(void)
 {
 	uint32_t tx;
@@ -313,6 +342,7 @@ UNIT_MAIN("store_transactions",
 	  UNIT_TEST(quotas_hold_across_a_commit),
 	  UNIT_TEST(a_guest_has_ten_transactions_over_all_connections),
 	  UNIT_TEST(a_guests_transaction_touches_so_many_nodes),
+	  UNIT_TEST(a_node_is_touched_once_however_often),
 	  UNIT_TEST(transactions_do_not_nest_and_end_only_with_t_or_f),
 	  UNIT_TEST(watches_fire_once_and_after_the_commit),
 	  UNIT_TEST(an_owner_that_died_meanwhile_is_a_conflict))
