@@ -28,7 +28,8 @@ DEPS.netback         := abi util platform ring grant worker xenbus monitor \
 DEPS.netback/nic     := abi util netback/nic.h
 DEPS.blkfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.netfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
-DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h
+DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h \
+	xenstore-lite/xs_page.h
 COMPONENTS := abi util platform ring grant xenstore-lite broker worker xenbus \
 	monitor blkback blkback/storage netback netback/nic blkfront netfront \
 	pvsplit

@@ -13,7 +13,7 @@ extern const struct cmd_option up_options[], domain_create_options[],
 	attach_options[], detach_options[], run_options[], demo_options[],
 	store_stats_options[];
 extern const char up_help[], block_help[], network_help[], run_help[],
-	demo_help[], store_stats_help[];
+	demo_help[], store_stats_help[], store_ring_help[];
 
 int up_run(struct pvsplit *ps, const struct args *args);
 int down_run(struct pvsplit *ps, const struct args *args);
@@ -30,5 +30,6 @@ int network_detach_run(struct pvsplit *ps, const struct args *args);
 int run_run(struct pvsplit *ps, const struct args *args);
 int demo_command_run(struct pvsplit *ps, const struct args *args);
 int store_stats_run(struct pvsplit *ps, const struct args *args);
+int store_ring_run(struct pvsplit *ps, const struct args *args);
 
 #endif /* PVSPLIT_JOBS_H */

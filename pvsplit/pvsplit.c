@@ -60,6 +60,10 @@ const struct command commands[] = {
 	  "what the store does, for whom, and what waits", store_stats_help,
 	  "pvsplit store-stats\npvsplit store-stats --domain web --quotas",
 	  store_stats_options, 0, 0, false, store_stats_run },
+	{ "store-ring", "DOMAIN",
+	  "speak to the store as a domain, over a shared page", store_ring_help,
+	  "echo 'read name' | pvsplit store-ring web", NULL, 1, 1, false,
+	  store_ring_run },
 	{ "run", "[OPTION]... -- COMMAND [ARG]...",
 	  "run a command inside a guest", run_help,
 	  "pvsplit run --disk /srv/web.img,raw,xvda,rw,mount=/mnt "
