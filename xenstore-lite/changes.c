@@ -57,6 +57,8 @@ void enc_domain(struct encoder *e, const struct xsd_domain *domain)
 	enc_limits(e, &domain->quota);
 	enc_u32(e, domain->features);
 	enc_life(e, domain->target);
+	enc_u32(e, domain->ring_gref);
+	enc_u32(e, domain->ring_port);
 	enc_perms(e, domain->release_perms);
 	enc_u32(e, domain->ring_gref);
 	enc_u32(e, domain->ring_port);
@@ -183,6 +185,8 @@ struct attributes {
 	struct life who, target;
 	struct xsd_limits quota;
 	uint32_t features;
+	grant_ref_t ring_gref;
+	evtchn_port_t ring_port;
 	struct perms *release_perms;
 	grant_ref_t ring_gref;
 	evtchn_port_t ring_port;
@@ -202,6 +206,8 @@ static void dec_attributes(struct decoder *d, struct attributes *ret)
 	dec_limits(d, &ret->quota);
 	ret->features = dec_u32(d);
 	ret->target = dec_life(d);
+	ret->ring_gref = dec_u32(d);
+	ret->ring_port = dec_u32(d);
 	ret->release_perms = dec_perms(d);
 	ret->ring_gref = dec_u32(d);
 	ret->ring_port = dec_u32(d);
@@ -222,7 +228,7 @@ static int set_attributes(struct xsd *xsd, struct xsd_domain *domain,
 {
 	struct xsd_domain *target = find_life(xsd, &a->target);
 
-	if (a->target.number && (!target || target == domain))
+	if (a->target.number && !target)
 		return -EBADMSG;
 	domain->quota = a->quota;
 	domain->features = a->features;

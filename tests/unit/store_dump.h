@@ -67,6 +67,7 @@ static inline void dump_domain(FILE *f, const struct xsd_domain *d)
 	fprintf(f, "domain %u.%" PRIu64 " nodes %u features %u quota", d->domid,
 		d->incarnation, d->nr_nodes, d->features);
 	dump_limits(f, &d->quota);
+	fprintf(f, " ring %u %u", d->ring_gref, d->ring_port);
 	if (d->target)
 		fprintf(f, " target %u.%" PRIu64, d->target->domid,
 			d->target->incarnation);

@@ -104,6 +104,38 @@ static inline void history_chmod(struct history *h, unsigned d, uint32_t tx,
 	peer_chmod(h->peers[d], tx, path, perms);
 }
 
+/* What the toolstack does that is no node. */
+static inline void history_attributes(struct history *h, unsigned d)
+{
+	static const char *const specials[] = { "@introduceDomain",
+						"@releaseDomain",
+						"@releaseDomain/1" };
+	char text[64];
+	int len;
+
+	switch (history_random(h, 4)) {
+	case 0:
+		len = snprintf(text, sizeof(text), "%u%c%u%c", d, 0,
+			       history_random(h, HISTORY_DOMAINS), 0);
+		peer_ask(h->peers[0], XS_SET_TARGET, 0, text, (size_t)len);
+		break;
+	case 1:
+		len = snprintf(text, sizeof(text), "%u%cnodes%c%u%c", d, 0, 0,
+			       50 + history_random(h, 9), 0);
+		peer_ask(h->peers[0], XS_SET_QUOTA, 0, text, (size_t)len);
+		break;
+	case 2:
+		snprintf(text, sizeof(text), "n0 r%u", d);
+		peer_chmod(h->peers[0], 0, specials[history_random(h, 3)],
+			   text);
+		break;
+	default:
+		(void)!xsd_domain_set_ring(h->xsd, (domid_t)d,
+					   history_random(h, 100),
+					   history_random(h, 100));
+	}
+}
+
 /* One operation of somebody; most of them change something. */
 static inline void history_step(struct history *h)
 {
@@ -128,7 +160,7 @@ static inline void history_step(struct history *h)
 	} else if (r < 16) {
 		history_chmod(h, d, tx, path);
 	} else if (r < 17) {
-		peer_text(h->peers[d], XS_DIRECTORY, tx, path);
+		history_attributes(h, d);
 	} else {
 		history_txn(h, d);
 	}
