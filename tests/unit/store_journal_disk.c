@@ -274,7 +274,7 @@ static void a_snapshot_that_fails_is_tried_again(void)
 	UNIT_REQUIRE(make_dir() == 0);
 	xsd = open_with(&options, &err);
 	UNIT_REQUIRE(xsd && history_open(&h, xsd, 9) == 0);
-	while (!xsd->store.journal->child) {
+	while (xsd->store.journal->file.segment < 2) {
 		history_step(&h);
 		UNIT_REQUIRE(persist_flush(xsd) == 0);
 	}
@@ -310,7 +310,7 @@ static char *make_snapshot(void)
 
 	if (!xsd || history_open(&h, xsd, 33))
 		return NULL;
-	while (!xsd->store.journal->child) {
+	while (xsd->store.journal->file.segment < 2) {
 		history_step(&h);
 		if (persist_flush(xsd))
 			return NULL;
