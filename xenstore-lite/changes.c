@@ -57,8 +57,6 @@ void enc_domain(struct encoder *e, const struct xsd_domain *domain)
 	enc_limits(e, &domain->quota);
 	enc_u32(e, domain->features);
 	enc_life(e, domain->target);
-	enc_u32(e, domain->ring_gref);
-	enc_u32(e, domain->ring_port);
 	enc_perms(e, domain->release_perms);
 	enc_u32(e, domain->ring_gref);
 	enc_u32(e, domain->ring_port);
@@ -185,8 +183,6 @@ struct attributes {
 	struct life who, target;
 	struct xsd_limits quota;
 	uint32_t features;
-	grant_ref_t ring_gref;
-	evtchn_port_t ring_port;
 	struct perms *release_perms;
 	grant_ref_t ring_gref;
 	evtchn_port_t ring_port;
@@ -206,8 +202,6 @@ static void dec_attributes(struct decoder *d, struct attributes *ret)
 	dec_limits(d, &ret->quota);
 	ret->features = dec_u32(d);
 	ret->target = dec_life(d);
-	ret->ring_gref = dec_u32(d);
-	ret->ring_port = dec_u32(d);
 	ret->release_perms = dec_perms(d);
 	ret->ring_gref = dec_u32(d);
 	ret->ring_port = dec_u32(d);
@@ -241,8 +235,7 @@ static int set_attributes(struct xsd *xsd, struct xsd_domain *domain,
 	return 0;
 }
 
-static int add_domain(struct xsd *xsd, struct attributes *a,
-		      struct decoder *nodes)
+static int add_domain(struct xsd *xsd, struct attributes *a)
 {
 	struct xsd_domain *domain;
 	int err = xsd_domain_add(&xsd->store.domains, a->who.domid,
@@ -251,40 +244,51 @@ static int add_domain(struct xsd *xsd, struct attributes *a,
 	if (err)
 		return err == -ENOMEM ? err : -EBADMSG;
 	err = set_attributes(xsd, domain, a);
-	if (!err)
-		err = apply_commit(xsd, nodes);
 	if (err)
 		xsd_domain_del(&xsd->store.domains, domain);
 	return err;
 }
 
-static int apply_domain_add(struct xsd *xsd, struct decoder *d)
+int dec_domain(struct decoder *d, struct xsd *xsd, bool fresh,
+	       struct xsd_domain **ret)
 {
 	struct attributes a;
 	int err;
 
 	dec_attributes(d, &a);
-	if (d->no_memory)
-		err = -ENOMEM;
+	if (d->bad)
+		err = d->no_memory ? -ENOMEM : -EBADMSG;
+	else if (fresh)
+		err = add_domain(xsd, &a);
 	else
-		err = d->bad ? -EBADMSG : add_domain(xsd, &a, d);
+		err = find_life(xsd, &a.who)
+			      ? set_attributes(xsd, find_life(xsd, &a.who), &a)
+			      : -EBADMSG;
 	perms_put(a.release_perms);
+	if (!err)
+		*ret = find_life(xsd, &a.who);
+	return err;
+}
+
+static int apply_domain_add(struct xsd *xsd, struct decoder *d)
+{
+	struct xsd_domain *domain;
+	int err = dec_domain(d, xsd, true, &domain);
+
+	if (err)
+		return err;
+	err = apply_commit(xsd, d);
+	if (err)
+		xsd_domain_del(&xsd->store.domains, domain);
 	return err;
 }
 
 static int apply_domain_set(struct xsd *xsd, struct decoder *d)
 {
 	struct xsd_domain *domain;
-	struct attributes a;
-	int err;
+	int err = dec_domain(d, xsd, false, &domain);
 
-	dec_attributes(d, &a);
-	err = decoder_end(d);
-	domain = find_life(xsd, &a.who);
-	if (!err)
-		err = domain ? set_attributes(xsd, domain, &a) : -EBADMSG;
-	perms_put(a.release_perms);
-	return err;
+	return err ? err : decoder_end(d);
 }
 
 static int apply_domain_gone(struct xsd *xsd, struct decoder *d)
@@ -298,7 +302,7 @@ static int apply_domain_gone(struct xsd *xsd, struct decoder *d)
 
 /* ---- the rest ----------------------------------------------------------- */
 
-static int apply_specials(struct xsd *xsd, struct decoder *d)
+int dec_specials(struct decoder *d, struct xsd *xsd)
 {
 	struct perms *perms[XSD_NR_SPECIALS];
 	struct xsd_limits defaults;
@@ -309,7 +313,7 @@ static int apply_specials(struct xsd *xsd, struct decoder *d)
 		d->bad |= !perms[i];
 	}
 	dec_limits(d, &defaults);
-	err = decoder_end(d);
+	err = d->no_memory ? -ENOMEM : d->bad ? -EBADMSG : 0;
 	if (!err)
 		xsd->store.domains.defaults = defaults;
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++) {
@@ -321,6 +325,13 @@ static int apply_specials(struct xsd *xsd, struct decoder *d)
 		}
 	}
 	return err;
+}
+
+static int apply_specials(struct xsd *xsd, struct decoder *d)
+{
+	int err = dec_specials(d, xsd);
+
+	return err ? err : decoder_end(d);
 }
 
 static int apply_generation(struct xsd *xsd, struct decoder *d)

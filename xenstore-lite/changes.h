@@ -21,9 +21,13 @@ void enc_commit(struct encoder *e, struct txn_node *const *dirty, size_t nr);
 void enc_node(struct encoder *e, const struct store_node *node);
 /* A domain's identity and attributes. */
 void enc_domain(struct encoder *e, const struct xsd_domain *domain);
+/* Make it, or (not fresh) change that life of it. -EBADMSG; -ENOMEM. */
+int dec_domain(struct decoder *d, struct xsd *xsd, bool fresh,
+	       struct xsd_domain **ret) PV_MUST_CHECK;
 void enc_domain_gone(struct encoder *e, const struct xsd_domain *domain);
 /* The rights of the special names, and the quotas of domains to come. */
 void enc_specials(struct encoder *e, const struct xsd *xsd);
+int dec_specials(struct decoder *d, struct xsd *xsd) PV_MUST_CHECK;
 
 /* Payload bytes of enc_domain_gone. */
 #define CHANGES_GONE_BYTES 10u

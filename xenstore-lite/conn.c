@@ -134,19 +134,12 @@ static void wake(struct watcher *watcher)
 	conn->xsd->ops->output(conn->arg);
 }
 
-int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
-		  struct xsd_conn **ret)
+struct xsd_conn *conn_new(struct xsd *xsd, struct xsd_domain *domain, void *arg)
 {
-	struct xsd_domain *domain = xsd_domain_find(&xsd->store.domains, domid);
-	struct xsd_conn *conn;
+	struct xsd_conn *conn = calloc(1, sizeof(*conn));
 
-	if (!domain)
-		return -ENOENT;
-	if (domain->nr_conns >= domain->limits->connections)
-		return -EMFILE;
-	conn = calloc(1, sizeof(*conn));
 	if (!conn)
-		return -ENOMEM;
+		return NULL;
 	conn->xsd = xsd;
 	conn->id = ++xsd->last_conn_id;
 	conn->domain = domain;
@@ -158,6 +151,22 @@ int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
 	domain->nr_conns++;
 	xsd_domain_charge(domain, (int64_t)sizeof(*conn));
 	stats_conn_opened(xsd);
+	return conn;
+}
+
+int xsd_conn_open(struct xsd *xsd, uint32_t domid, void *arg,
+		  struct xsd_conn **ret)
+{
+	struct xsd_domain *domain = xsd_domain_find(&xsd->store.domains, domid);
+	struct xsd_conn *conn;
+
+	if (!domain)
+		return -ENOENT;
+	if (domain->nr_conns >= domain->limits->connections)
+		return -EMFILE;
+	conn = conn_new(xsd, domain, arg);
+	if (!conn)
+		return -ENOMEM;
 	*ret = conn;
 	return 0;
 }

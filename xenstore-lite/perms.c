@@ -49,6 +49,20 @@ void perms_put(struct perms *p)
 		free(p);
 }
 
+void perms_share(struct perms **p, struct perms *other)
+{
+	const struct perm *x = (*p)->entries, *y = other->entries;
+
+	if ((*p)->nr != other->nr)
+		return;
+	for (uint32_t i = 0; i < other->nr; i++)
+		if (x[i].incarnation != y[i].incarnation ||
+		    x[i].domid != y[i].domid || x[i].rights != y[i].rights)
+			return;
+	perms_put(*p);
+	*p = perms_get(other);
+}
+
 static bool is_of(const struct perm *e, const struct xsd_domain *domain)
 {
 	return e->domid == domain->domid &&

@@ -46,6 +46,8 @@ struct perms *perms_alloc(uint32_t nr);
 struct perms *perms_new(const struct xsd_domain *owner, uint8_t rights);
 struct perms *perms_get(struct perms *p);
 void perms_put(struct perms *p); /* NULL is fine */
+/* When both say the same: hold the other instead. */
+void perms_share(struct perms **p, struct perms *other);
 
 /* What a domain may do: PERM_* bits. */
 unsigned perms_of(const struct perms *p, const struct xsd_domain *domain);

@@ -85,6 +85,9 @@ void request_run(struct xsd_conn *conn, struct request *rq);
 /* Room for one whole message is there. len <= XENSTORE_PAYLOAD_MAX. */
 void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
 	      uint32_t tx_id, const void *data, size_t len);
+/* A connection that no quota refuses. NULL: no memory. */
+struct xsd_conn *conn_new(struct xsd *xsd, struct xsd_domain *domain,
+			  void *arg);
 void conn_end_txn(struct xsd_conn *conn, struct txn *txn, enum stats_end end);
 
 /* What held the domain's connections back is over for now. */

@@ -100,8 +100,7 @@ struct txn_node *txn_peek(const struct txn *txn, const char *path, size_t len,
 	return NULL;
 }
 
-static struct txn_node *touch_alloc(struct txn *txn, const char *path,
-				    size_t len)
+struct txn_node *txn_touch_alloc(struct txn *txn, const char *path, size_t len)
 {
 	const size_t align = _Alignof(struct txn_node);
 	size_t bytes = (sizeof(struct txn_node) + len + align) / align * align;
@@ -125,6 +124,13 @@ static struct txn_node *touch_alloc(struct txn *txn, const char *path,
 	return node;
 }
 
+void txn_touch_add(struct txn *txn, struct txn_node *node, uint64_t hash)
+{
+	htable_add(&txn->nodes, &node->by_path, hash);
+	list_add_tail(&txn->touched, &node->touched);
+	txn->nr_nodes++;
+}
+
 int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 	      struct txn_node **ret)
 {
@@ -143,7 +149,7 @@ int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 		bytes += 2 * node_state_bytes(&base->state);
 	if (!txn_has_room(txn, bytes))
 		return -ENOMEM;
-	node = touch_alloc(txn, path, len);
+	node = txn_touch_alloc(txn, path, len);
 	if (!node)
 		return -ENOMEM;
 	if (base) {
@@ -152,9 +158,7 @@ int txn_touch(struct txn *txn, const char *path, size_t len, uint64_t hash,
 		node->generation = base->generation;
 		node->children_generation = base->children_generation;
 	}
-	htable_add(&txn->nodes, &node->by_path, hash);
-	list_add_tail(&txn->touched, &node->touched);
-	txn->nr_nodes++;
+	txn_touch_add(txn, node, hash);
 	txn->store->work++;
 	charge(txn, bytes);
 	*ret = node;

@@ -43,6 +43,7 @@ struct txn_node {
 	size_t listing_bytes;
 	struct store_node *fresh; /* allocated for the commit */
 	struct store_node *now;	  /* the committed node, while it commits */
+	uint32_t image_idx;	  /* while it is saved (image_txn.c) */
 	uint32_t order;		  /* of creation: parents before children */
 	bool listed, dirty, exact;
 	uint16_t len;
@@ -98,6 +99,10 @@ static inline bool txn_node_present(const struct txn_node *node)
 /* The node if it was touched already, else NULL. */
 struct txn_node *txn_peek(const struct txn *txn, const char *path, size_t len,
 			  uint64_t hash);
+/* The steps of txn_touch: a node that is absent (NULL: no memory), into the
+ * transaction, uncharged. */
+struct txn_node *txn_touch_alloc(struct txn *txn, const char *path, size_t len);
+void txn_touch_add(struct txn *txn, struct txn_node *node, uint64_t hash);
 /*
  * Touch a node, present or absent. -ENOSPC the transaction's limit; -ENOMEM.
  */

@@ -8,33 +8,7 @@
 
 #include "util/num.h"
 #include "xenstore-lite/use.h"
-
-/* A path that at least one watch is set on. */
-struct point {
-	struct hnode by_path;
-	struct list watches;
-	size_t len;
-	char path[];
-};
-
-struct watch {
-	struct list of_point, of_watcher;
-	struct list events;
-	struct watcher *watcher;
-	struct point *point;
-	size_t rel_off;
-	size_t token_bytes; /* with its NUL */
-	uint32_t depth;
-	char token[];
-};
-
-struct event {
-	struct hnode by_content;
-	struct list of_watcher, of_watch;
-	struct watch *watch;
-	size_t len;
-	char path[];
-};
+#include "xenstore-lite/watch_private.h"
 
 void watches_init(struct watches *ws, const struct path_seed *seed)
 {
@@ -42,6 +16,7 @@ void watches_init(struct watches *ws, const struct path_seed *seed)
 	htable_init(&ws->points);
 	htable_init(&ws->events);
 	ws->nr_queued = ws->nr_merged = ws->nr_replaced = 0;
+	ws->last_serial = 0;
 }
 
 void watches_fini(struct watches *ws)
@@ -91,13 +66,13 @@ static void event_drop(struct watches *ws, struct event *event)
 	free(event);
 }
 
-static uint64_t event_hash(const struct watch *watch, uint64_t path_hash)
+uint64_t watch_event_hash(const struct watch *watch, uint64_t path_hash)
 {
 	return path_hash_end(path_hash ^ (uint64_t)(uintptr_t)watch);
 }
 
-static bool is_pending(const struct watches *ws, const struct watch *watch,
-		       const char *path, size_t len, uint64_t hash)
+bool watch_is_pending(const struct watches *ws, const struct watch *watch,
+		      const char *path, size_t len, uint64_t hash)
 {
 	for (struct hnode *h = htable_first(&ws->events, hash); h;
 	     h = htable_next(h)) {
@@ -111,8 +86,8 @@ static bool is_pending(const struct watches *ws, const struct watch *watch,
 	return false;
 }
 
-static void enqueue(struct watches *ws, struct watch *watch, const char *path,
-		    size_t len, uint64_t hash)
+void watch_enqueue(struct watches *ws, struct watch *watch, const char *path,
+		   size_t len, uint64_t hash)
 {
 	struct watcher *watcher = watch->watcher;
 	struct event *event = malloc(sizeof(*event) + len + 1);
@@ -140,9 +115,9 @@ static void enqueue(struct watches *ws, struct watch *watch, const char *path,
 static void enqueue_whole(struct watches *ws, struct watch *watch)
 {
 	const struct point *point = watch->point;
-	uint64_t hash = event_hash(watch, point->by_path.hash);
+	uint64_t hash = watch_event_hash(watch, point->by_path.hash);
 
-	if (is_pending(ws, watch, point->path, point->len, hash)) {
+	if (watch_is_pending(ws, watch, point->path, point->len, hash)) {
 		ws->nr_merged++;
 		return;
 	}
@@ -150,7 +125,7 @@ static void enqueue_whole(struct watches *ws, struct watch *watch)
 		event_drop(ws, container_of(l, struct event, of_watch));
 		ws->nr_replaced++;
 	}
-	enqueue(ws, watch, point->path, point->len, hash);
+	watch_enqueue(ws, watch, point->path, point->len, hash);
 }
 
 static bool has_room_for_event(const struct xsd_domain *domain, size_t bytes)
@@ -168,9 +143,9 @@ static void notify(struct watches *ws, struct watch *watch, const char *path,
 		   size_t len, uint64_t path_hash)
 {
 	const struct xsd_domain *domain = watch->watcher->domain;
-	uint64_t hash = event_hash(watch, path_hash);
+	uint64_t hash = watch_event_hash(watch, path_hash);
 
-	if (is_pending(ws, watch, path, len, hash)) {
+	if (watch_is_pending(ws, watch, path, len, hash)) {
 		ws->nr_merged++;
 		return;
 	}
@@ -179,7 +154,7 @@ static void notify(struct watches *ws, struct watch *watch, const char *path,
 	    !has_room_for_event(domain, sizeof(struct event) + len + 1))
 		enqueue_whole(ws, watch);
 	else
-		enqueue(ws, watch, path, len, hash);
+		watch_enqueue(ws, watch, path, len, hash);
 }
 
 size_t watcher_next_event(struct watches *ws, struct watcher *watcher,
@@ -203,8 +178,8 @@ size_t watcher_next_event(struct watches *ws, struct watcher *watcher,
 
 /* ---- watches ------------------------------------------------------------- */
 
-static struct point *find_point(const struct watches *ws, const char *path,
-				size_t len, uint64_t hash)
+struct point *watch_find_point(const struct watches *ws, const char *path,
+			       size_t len, uint64_t hash)
 {
 	for (struct hnode *h = htable_first(&ws->points, hash); h;
 	     h = htable_next(h)) {
@@ -220,9 +195,8 @@ static struct point *find_point(const struct watches *ws, const char *path,
  * Both lists at once, until the shorter ends: many may watch one path, and one
  * may watch many.
  */
-static struct watch *find_watch(const struct point *point,
-				const struct watcher *watcher,
-				const char *token)
+struct watch *watch_find(const struct point *point,
+			 const struct watcher *watcher, const char *token)
 {
 	struct list *p = point->watches.next, *w = watcher->watches.next;
 
@@ -241,8 +215,8 @@ static struct watch *find_watch(const struct point *point,
 	return NULL;
 }
 
-static struct point *add_point(struct watches *ws, const char *path, size_t len,
-			       uint64_t hash)
+struct point *watch_add_point(struct watches *ws, const char *path, size_t len,
+			      uint64_t hash)
 {
 	struct point *point = malloc(sizeof(*point) + len + 1);
 
@@ -256,7 +230,7 @@ static struct point *add_point(struct watches *ws, const char *path, size_t len,
 	return point;
 }
 
-static void drop_point_if_unused(struct watches *ws, struct point *point)
+void watch_drop_point(struct watches *ws, struct point *point)
 {
 	if (!list_empty(&point->watches))
 		return;
@@ -264,7 +238,7 @@ static void drop_point_if_unused(struct watches *ws, struct point *point)
 	free(point);
 }
 
-static int64_t watch_bytes(size_t len, size_t token_bytes)
+int64_t watch_bytes(size_t len, size_t token_bytes)
 {
 	return (int64_t)(sizeof(struct watch) + token_bytes +
 			 sizeof(struct point) + len + 1);
@@ -295,12 +269,12 @@ int watch_add(struct watches *ws, struct watcher *watcher,
 	      const struct xpath *path, uint32_t depth, const char *token)
 {
 	uint64_t hash = path_hash(ws->seed, path->text, path->len);
-	struct point *point = find_point(ws, path->text, path->len, hash);
+	struct point *point = watch_find_point(ws, path->text, path->len, hash);
 	struct xsd_domain *domain = watcher->domain;
 	size_t token_bytes = strlen(token) + 1;
 	struct watch *watch;
 
-	if (point && find_watch(point, watcher, token))
+	if (point && watch_find(point, watcher, token))
 		return -EEXIST;
 	if (domain->nr_watches >= domain->limits->watches)
 		return -E2BIG;
@@ -312,7 +286,7 @@ int watch_add(struct watches *ws, struct watcher *watcher,
 	if (!watch)
 		return -ENOMEM;
 	if (!point)
-		point = add_point(ws, path->text, path->len, hash);
+		point = watch_add_point(ws, path->text, path->len, hash);
 	if (!point) {
 		free(watch);
 		return -ENOMEM;
@@ -323,6 +297,7 @@ int watch_add(struct watches *ws, struct watcher *watcher,
 	watch->rel_off = path->rel_off;
 	watch->depth = depth;
 	watch->token_bytes = token_bytes;
+	watch->serial = ++ws->last_serial;
 	memcpy(watch->token, token, token_bytes);
 	list_add_tail(&point->watches, &watch->of_point);
 	list_add_tail(&watcher->watches, &watch->of_watcher);
@@ -341,7 +316,7 @@ static void drop_watch(struct watches *ws, struct watch *watch)
 	watch->watcher->domain->nr_watches--;
 	xsd_domain_charge(watch->watcher->domain,
 			  -watch_bytes(watch->point->len, watch->token_bytes));
-	drop_point_if_unused(ws, watch->point);
+	watch_drop_point(ws, watch->point);
 	free(watch);
 }
 
@@ -349,9 +324,9 @@ int watch_del(struct watches *ws, struct watcher *watcher,
 	      const struct xpath *path, const char *token)
 {
 	struct point *point =
-		find_point(ws, path->text, path->len,
-			   path_hash(ws->seed, path->text, path->len));
-	struct watch *watch = point ? find_watch(point, watcher, token) : NULL;
+		watch_find_point(ws, path->text, path->len,
+				 path_hash(ws->seed, path->text, path->len));
+	struct watch *watch = point ? watch_find(point, watcher, token) : NULL;
 
 	if (!watch)
 		return -ENOENT;
@@ -416,7 +391,7 @@ void watch_fire(struct watches *ws, const struct change *change)
 
 		if (change->exact && w.len != change->len)
 			continue;
-		point = find_point(ws, change->path, w.len, w.hash);
+		point = watch_find_point(ws, change->path, w.len, w.hash);
 		if (point)
 			fire_point(ws, point, change);
 	}
@@ -434,7 +409,7 @@ static void fire_named(struct watches *ws, const char *name, const char *told,
 	size_t len = strlen(name), told_len = strlen(told);
 	uint64_t hash = path_hash(ws->seed, name, len);
 	uint64_t told_hash = path_hash(ws->seed, told, told_len);
-	const struct point *point = find_point(ws, name, len, hash);
+	const struct point *point = watch_find_point(ws, name, len, hash);
 
 	if (!point)
 		return;

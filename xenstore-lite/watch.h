@@ -36,6 +36,7 @@ struct watches {
 	/* Of all that happened: became events, were pending already, and
 	 * events that one for the whole replaced. In the image. */
 	uint64_t nr_queued, nr_merged, nr_replaced;
+	uint64_t last_serial; /* of watches; in the image */
 };
 
 /* One connection's side; embed it. wake is called when an event is added. */
