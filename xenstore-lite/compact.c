@@ -44,8 +44,7 @@ void journal_forget(struct journal *j, uint64_t segment)
 	}
 }
 
-/* ---- the child ------------------------------------------------------------
- */
+/* ---- the child ---------------------------------------------------------- */
 
 static void close_all_but(int a, int b)
 {
@@ -131,8 +130,7 @@ void journal_stop_child(struct journal *j)
 	j->child = 0;
 }
 
-/* ---- the next segment ------------------------------------------------------
- */
+/* ---- the next segment --------------------------------------------------- */
 
 /* A segment's unused room goes back to the file system with the segment. */
 static void take_segment(struct journal *j, const struct record_file *file,

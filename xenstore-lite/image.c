@@ -11,14 +11,15 @@
 
 #define IMAGE_MAGIC 0x656761696d767370ull /* "psvimage" */
 
-/* ---- the order of a domain's nodes -----------------------------------------
- */
+/* ---- the order of a domain's nodes -------------------------------------- */
 
 /* A node, and where it stands among those that its owner has: what a domain's
  * death removes first is seen by watches. */
 struct place {
 	struct store_node *node;
-	uint64_t children_generation; /* while there are children to come */
+	/* The node's, while there are children to come. */
+	uint64_t children_generation;
+	domid_t children_writer;
 	uint32_t pos;
 };
 
@@ -56,8 +57,7 @@ static struct place *find_places(const struct store *store)
 	return places;
 }
 
-/* ---- nodes ------------------------------------------------------------------
- */
+/* ---- nodes -------------------------------------------------------------- */
 
 /* The node after node, parents before children, children in their order. */
 static struct store_node *next_node(const struct store_node *node)
@@ -92,6 +92,8 @@ static void save_nodes(struct encoder *e, const struct store *store)
 		enc_state(e, &node->state);
 		enc_u64(e, node->generation);
 		enc_u64(e, node->children_generation);
+		enc_u16(e, node->writer);
+		enc_u16(e, node->children_writer);
 		enc_u32(e, place->pos);
 	}
 	free(places);
@@ -147,6 +149,8 @@ static void restore_node(struct decoder *d, struct store *store,
 		return;
 	place->node->generation = dec_u64(d);
 	place->children_generation = dec_u64(d);
+	place->node->writer = dec_u16(d);
+	place->children_writer = dec_u16(d);
 	place->pos = dec_u32(d);
 	d->bad |= place->node->generation == 0;
 }
@@ -174,6 +178,7 @@ static void restore_nodes(struct decoder *d, struct store *store)
 
 			node->children_generation =
 				places[i].children_generation;
+			node->children_writer = places[i].children_writer;
 			list_del(&node->owned);
 			list_add_tail(&node->owner->nodes, &node->owned);
 		}
@@ -181,8 +186,7 @@ static void restore_nodes(struct decoder *d, struct store *store)
 	free(places);
 }
 
-/* ---- domains ----------------------------------------------------------------
- */
+/* ---- domains ------------------------------------------------------------ */
 
 static uint32_t count(const struct list *head)
 {
@@ -255,8 +259,73 @@ static void restore_conns(struct decoder *d, const struct image_owner *owner,
 	}
 }
 
-/* ---- what was counted
- * -------------------------------------------------------- */
+/* ---- what was counted --------------------------------------------------- */
+
+static void save_domain_counts(struct encoder *e,
+			       const struct xsd_domain *domain)
+{
+	const struct xsd_credit *credit = &domain->credit;
+
+	for (unsigned i = 0; i < XSD_NR_USES; i++)
+		enc_u32(e, domain->use_max[i]);
+	enc_u64(e, domain->did.nr_requests);
+	enc_u64(e, domain->did.nr_errors);
+	enc_u64(e, domain->did.spent_ns);
+	enc_u64(e, domain->did.nr_conflicts);
+	enc_u64(e, domain->born_generation);
+	enc_u64(e, (uint64_t)credit->left_ns);
+	enc_u64(e, credit->at_ns);
+	enc_u64(e, credit->paused_until_ns);
+	enc_u32(e, credit->nr_doubled);
+	enc_u32(e, credit->nr_pauses);
+	enc_u64(e, credit->pauses_ns);
+	enc_u8(e, credit->paused);
+}
+
+static void restore_domain_counts(struct decoder *d, struct xsd *xsd,
+				  struct xsd_domain *domain)
+{
+	struct xsd_credit *credit = &domain->credit;
+
+	for (unsigned i = 0; i < XSD_NR_USES; i++)
+		domain->use_max[i] = dec_u32(d);
+	domain->did.nr_requests = dec_u64(d);
+	domain->did.nr_errors = dec_u64(d);
+	domain->did.spent_ns = dec_u64(d);
+	domain->did.nr_conflicts = dec_u64(d);
+	domain->born_generation = dec_u64(d);
+	credit->left_ns = (int64_t)dec_u64(d);
+	credit->at_ns = dec_u64(d);
+	credit->paused_until_ns = dec_u64(d);
+	credit->nr_doubled = dec_u32(d);
+	credit->nr_pauses = dec_u32(d);
+	credit->pauses_ns = dec_u64(d);
+	credit->paused = dec_bool(d);
+	d->bad |= credit->left_ns > (int64_t)XSD_CREDIT_MAX_NS ||
+		  credit->left_ns < -(int64_t)XSD_CREDIT_OWED_NS ||
+		  (credit->paused && domain->privileged);
+	if (credit->paused)
+		list_add_tail(&xsd->paused, &credit->of_paused);
+}
+
+/* By the paths' hashes, so the seed goes along. */
+static void save_removals(struct encoder *e, const struct store *store)
+{
+	for (unsigned i = 0; i < STORE_NR_REMOVALS; i++) {
+		enc_u64(e, store->removals[i].hash);
+		enc_u64(e, store->removals[i].generation);
+		enc_u16(e, store->removals[i].writer);
+	}
+}
+
+static void restore_removals(struct decoder *d, struct store *store)
+{
+	for (unsigned i = 0; i < STORE_NR_REMOVALS; i++) {
+		store->removals[i].hash = dec_u64(d);
+		store->removals[i].generation = dec_u64(d);
+		store->removals[i].writer = dec_u16(d);
+	}
+}
 
 static void save_counts(struct encoder *e, const struct xsd *xsd)
 {
@@ -270,9 +339,8 @@ static void save_counts(struct encoder *e, const struct xsd *xsd)
 	enc_u64(e, xsd->watches.nr_merged);
 	enc_u64(e, xsd->watches.nr_replaced);
 	list_for_each(l, &xsd->store.domains.all)
-		for (unsigned i = 0; i < XSD_NR_USES; i++)
-			enc_u32(e, container_of(l, struct xsd_domain, link)
-					   ->use_max[i]);
+		save_domain_counts(e, container_of(l, struct xsd_domain, link));
+	save_removals(e, &xsd->store);
 	enc_text(e, &stats, sizeof(stats));
 }
 
@@ -302,9 +370,9 @@ static void restore_counts(struct decoder *d, struct xsd *xsd)
 	xsd->watches.nr_merged = dec_u64(d);
 	xsd->watches.nr_replaced = dec_u64(d);
 	list_for_each(l, &store->domains.all)
-		for (unsigned i = 0; i < XSD_NR_USES; i++)
-			container_of(l, struct xsd_domain, link)->use_max[i] =
-				dec_u32(d);
+		restore_domain_counts(d, xsd,
+				      container_of(l, struct xsd_domain, link));
+	restore_removals(d, store);
 	restore_stats(d, &xsd->stats);
 	for (const struct store_node *node = store->root; node;
 	     node = next_node(node))
@@ -312,14 +380,27 @@ static void restore_counts(struct decoder *d, struct xsd *xsd)
 			  node->children_generation > store->last_generation;
 }
 
-/* ---- all of it
- * --------------------------------------------------------------- */
+/* The fresh store's only node is hashed anew. */
+static void restore_seed(struct decoder *d, struct store *store)
+{
+	struct store_node *root = store->root;
+
+	htable_del(&store->nodes, &root->by_path);
+	store->seed.start = dec_u64(d);
+	store->seed.mul = dec_u64(d);
+	htable_add(&store->nodes, &root->by_path,
+		   path_hash(&store->seed, root->path, root->len));
+}
+
+/* ---- all of it ---------------------------------------------------------- */
 
 void xsd_save(struct xsd *xsd, const struct image_owner *owner,
 	      struct encoder *e)
 {
 	enc_u64(e, IMAGE_MAGIC);
 	enc_u32(e, IMAGE_VERSION);
+	enc_u64(e, xsd->store.seed.start);
+	enc_u64(e, xsd->store.seed.mul);
 	save_domains(e, &xsd->store);
 	enc_specials(e, xsd);
 	save_nodes(e, &xsd->store);
@@ -335,6 +416,7 @@ int xsd_restore(struct xsd *xsd, const struct image_owner *owner,
 		return -EBADMSG;
 	if (dec_u32(d) != IMAGE_VERSION)
 		return -EPROTONOSUPPORT;
+	restore_seed(d, &xsd->store);
 	restore_domains(d, xsd);
 	if (!d->bad)
 		note(d, dec_specials(d, xsd));

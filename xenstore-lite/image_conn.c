@@ -8,8 +8,7 @@
 /* An unfinished request and what was fed last, doubled as buffers grow. */
 #define INPUT_MAX_BYTES (1u << 20)
 
-/* ---- saving ---------------------------------------------------------------
- */
+/* ---- saving ------------------------------------------------------------- */
 
 static void save_bytes(struct encoder *e, const struct bytes *b)
 {
@@ -32,6 +31,7 @@ void image_save_conn(struct encoder *e, const struct image_owner *owner,
 	enc_u8(e, conn->first_is_event);
 	enc_u8(e, conn->protocol_error);
 	enc_u8(e, conn->no_memory);
+	enc_u8(e, conn->more);
 	enc_u8(e, !list_empty(&conn->of_held));
 	list_for_each(l, &conn->txns)
 		nr++;
@@ -41,8 +41,7 @@ void image_save_conn(struct encoder *e, const struct image_owner *owner,
 	image_save_watcher(e, &conn->watcher);
 }
 
-/* ---- restoring ------------------------------------------------------------
- */
+/* ---- restoring ---------------------------------------------------------- */
 
 static void restore_bytes(struct decoder *d, struct xsd_conn *conn,
 			  struct bytes *b, uint32_t max_bytes)
@@ -112,6 +111,8 @@ static void restore_state(struct decoder *d, struct xsd_conn *conn)
 	restore_output(d, conn);
 	conn->protocol_error = dec_bool(d);
 	conn->no_memory = dec_bool(d);
+	conn->more = dec_bool(d);
+	d->bad |= conn->more && !conn->in.len;
 	if (dec_bool(d))
 		list_add_tail(&conn->domain->held, &conn->of_held);
 	nr = dec_u32(d);

@@ -8,8 +8,7 @@
 
 #include "xenstore-lite/image_private.h"
 
-/* ---- saving ---------------------------------------------------------------
- */
+/* ---- saving ------------------------------------------------------------- */
 
 static uint32_t count(const struct list *head)
 {
@@ -69,8 +68,7 @@ void image_save_txn(struct encoder *e, struct txn *txn)
 	}
 }
 
-/* ---- restoring ------------------------------------------------------------
- */
+/* ---- restoring ---------------------------------------------------------- */
 
 /* Names, each with its NUL, that make paths with their parent's. */
 static bool is_listing(const struct txn_node *node, const char *names,
@@ -190,8 +188,7 @@ static void restore_lists(struct decoder *d, struct txn *txn,
 	}
 }
 
-/* ---- whether the commit could carry it out ---------------------------------
- */
+/* ---- whether the commit could carry it out ------------------------------ */
 
 static struct txn_node *peek_parent(const struct txn *txn,
 				    const struct txn_node *node)

@@ -313,7 +313,7 @@ int journal_flush(struct journal *j)
 	return err;
 }
 
-/* ---- files --------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------- */
 
 static const struct {
 	const char *before, *after;

@@ -46,8 +46,7 @@ struct recovery {
 	size_t whole, cut;
 };
 
-/* ---- what is there --------------------------------------------------------
- */
+/* ---- what is there ------------------------------------------------------ */
 
 static int add_number(struct numbers *n, uint64_t value)
 {
@@ -112,8 +111,7 @@ static int list_files(struct recovery *rec)
 	return err;
 }
 
-/* ---- a file as bytes ------------------------------------------------------
- */
+/* ---- a file as bytes ---------------------------------------------------- */
 
 static int map_file(const struct recovery *rec, enum journal_name kind,
 		    uint64_t segment, struct mapped *ret)
@@ -169,8 +167,7 @@ static int complain(const struct recovery *rec, const char *name, int err)
 	return err;
 }
 
-/* ---- the snapshot ---------------------------------------------------------
- */
+/* ---- the snapshot ------------------------------------------------------- */
 
 /*
  * The newest one that is whole. Without any, the newest of all when salvaging;
@@ -221,8 +218,7 @@ static int load_snapshot(struct recovery *rec, uint64_t segment)
 	return err ? complain(rec, m.name, err) : 0;
 }
 
-/* ---- the segments ---------------------------------------------------------
- */
+/* ---- the segments ------------------------------------------------------- */
 
 static int load_segment(struct recovery *rec, uint64_t segment, bool last)
 {
@@ -267,8 +263,7 @@ static int load_segments(struct recovery *rec, uint64_t first)
 	return err;
 }
 
-/* ---- and on from there ----------------------------------------------------
- */
+/* ---- and on from there -------------------------------------------------- */
 
 static uint64_t last_segment(const struct recovery *rec)
 {

@@ -36,8 +36,7 @@ static int get_file(struct replay *r, const uint8_t *data, size_t len,
 	return err;
 }
 
-/* ---- snapshots ------------------------------------------------------------
- */
+/* ---- snapshots ---------------------------------------------------------- */
 
 struct counts {
 	uint64_t last_generation;
@@ -160,8 +159,7 @@ int replay_snapshot(struct replay *r, const uint8_t *data, size_t len,
 	return err;
 }
 
-/* ---- segments -------------------------------------------------------------
- */
+/* ---- segments ----------------------------------------------------------- */
 
 /* Whether the record's turn has come; with salvage, whether it may come. */
 static int check_turn(struct replay *r, size_t at, const struct record *record)

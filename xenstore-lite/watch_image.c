@@ -7,8 +7,7 @@
 #include "xenstore-lite/image_private.h"
 #include "xenstore-lite/watch_private.h"
 
-/* ---- saving ---------------------------------------------------------------
- */
+/* ---- saving ------------------------------------------------------------- */
 
 static void save_watch(struct encoder *e, const struct watch *watch)
 {
@@ -40,8 +39,7 @@ void image_save_watcher(struct encoder *e, const struct watcher *watcher)
 	enc_u8(e, watcher->broken);
 }
 
-/* ---- restoring ------------------------------------------------------------
- */
+/* ---- restoring ---------------------------------------------------------- */
 
 /* A copy with a NUL of its own; false: it has one inside, or is too long. */
 static bool dec_name(struct decoder *d, char *buf, size_t size, size_t *ret_len)

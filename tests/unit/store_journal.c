@@ -5,8 +5,7 @@
  */
 #include "tests/unit/store_dir.h"
 
-/* ---- it comes back ---------------------------------------------------------
- */
+/* ---- it comes back ------------------------------------------------------ */
 
 static void what_was_written_comes_back(void)
 {
@@ -143,8 +142,7 @@ static void a_generation_is_never_used_twice(void)
 	remove_dir();
 }
 
-/* ---- domains ---------------------------------------------------------------
- */
+/* ---- domains ------------------------------------------------------------ */
 
 static void a_dead_domain_stays_dead(void)
 {
@@ -203,8 +201,7 @@ static void a_later_life_of_a_domain_inherits_nothing(void)
 	remove_dir();
 }
 
-/* ---- torn tails ------------------------------------------------------------
- */
+/* ---- torn tails --------------------------------------------------------- */
 
 /* How many whole records the first len bytes hold. */
 static unsigned whole_records(const struct file *f, size_t len)
@@ -278,8 +275,7 @@ static void writing_goes_on_behind_the_cut(void)
 	remove_dir();
 }
 
-/* ---- damage ----------------------------------------------------------------
- */
+/* ---- damage ------------------------------------------------------------- */
 
 static void a_flipped_byte_is_refused_or_cut_as_the_tail(void)
 {
@@ -494,8 +490,7 @@ static void a_value_that_looks_like_a_record_is_none(void)
 	remove_dir();
 }
 
-/* ---- the directory ----------------------------------------------------------
- */
+/* ---- the directory ------------------------------------------------------ */
 
 static void only_one_process_has_it(void)
 {

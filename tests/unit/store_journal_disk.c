@@ -7,8 +7,7 @@
 
 #include "tests/unit/store_dir.h"
 
-/* ---- a disk that fails ------------------------------------------------------
- */
+/* ---- a disk that fails -------------------------------------------------- */
 
 static int fail_fallocate, fail_pwrite, fail_sync;
 static size_t short_write;
@@ -177,8 +176,7 @@ static void a_file_system_without_reservations_serves(void)
 	remove_dir();
 }
 
-/* ---- compaction -------------------------------------------------------------
- */
+/* ---- compaction --------------------------------------------------------- */
 
 static struct xsd *open_small(void)
 {
