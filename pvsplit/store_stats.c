@@ -59,6 +59,20 @@ static void refine_operation(json_t *row)
 	add_duration(row, "max", "max-ns");
 }
 
+/* A figure is a time when its name says so: "flush-max-ns". */
+static void refine_figure(json_t *row)
+{
+	const char *name = json_string_value(json_object_get(row, "name"));
+	size_t len = name ? strlen(name) : 0;
+	char shown[64];
+
+	if (len < 3 || strcmp(name + len - 3, "-ns") != 0)
+		return;
+	snprintf(shown, sizeof(shown), "%.*s", (int)len - 3, name);
+	add_duration(row, "value", "value");
+	json_object_set_new(row, "name", json_string(shown));
+}
+
 static void refine_bucket(json_t *row)
 {
 	add_duration(row, "from", "from-ns");
@@ -219,7 +233,7 @@ static const struct column connection_columns[] = {
 	{ 0 },
 };
 static const struct column journal_columns[] = {
-	{ "name", "JOURNAL" },
+	{ "name", "FIGURE" },
 	{ "value", "VALUE" },
 	{ 0 },
 };
@@ -306,6 +320,7 @@ static const struct part parts[] = {
 	  .word = "journal",
 	  .title = "Journal",
 	  .columns = journal_columns,
+	  .refine = refine_figure,
 	  .pairs = true },
 };
 
@@ -436,7 +451,7 @@ static void print_part(const struct part *part, json_t *rows, bool all,
 	printf("%s%s:%s\n", first ? "" : "\n", part->title, nr ? "" : " none");
 	if (!nr)
 		return;
-	while (!all && json_array_size(rows) > ROWS_SHOWN)
+	while (!all && !part->pairs && json_array_size(rows) > ROWS_SHOWN)
 		json_array_remove(rows, ROWS_SHOWN);
 	if (part->refine)
 		json_array_foreach(rows, idx, row) part->refine(row);

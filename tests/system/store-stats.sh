@@ -159,6 +159,14 @@ check "or all" shows_not '^... and' pvsplit store-stats --quotas --all
 check "and one of them" json '
 	{q["domain"] for q in s["quotas"]} == {"many77"}' --domain many77
 
+# ---- the journal -------------------------------------------------------------
+check "says that the journal writes" shows '^state +writing$' \
+	pvsplit store-stats --journal
+check "and how long that takes" shows '^flush-max +[0-9.]+ (ns|us|ms|s)$' \
+	pvsplit store-stats --journal
+check "as JSON" json 's["journal"]["records"] > 100 and
+	s["journal"]["file-bytes"] > 0 and s["journal"]["last-error"] == "none"'
+
 # ---- what is wrong -----------------------------------------------------------
 check_fails "refuses a domain that does not exist" \
 	pvsplit store-stats --domain nobody
