@@ -30,7 +30,8 @@ static struct {
 	struct broker *broker;
 	int store; /* our end; -1: no store */
 	unsigned nr_synced;
-	int lost; /* what the link said last */
+	int lost;	/* what the link said last */
+	int connection; /* what the store is given; 0: nothing */
 } scene;
 
 /* ---- the scene ---------------------------------------------------------- */
@@ -71,6 +72,12 @@ static void heard_lost(void *arg, int err)
 	scene.lost = err;
 }
 
+static int give_connection(void *arg)
+{
+	(void)arg;
+	return scene.connection ? scene.connection : -EDQUOT;
+}
+
 static void must(int ok, const char *what)
 {
 	if (!ok) {
@@ -103,6 +110,8 @@ static void begin(void)
 	static const struct store_link_ops ops = { .created = heard_created,
 						   .destroyed = heard_destroyed,
 						   .synced = heard_synced,
+						   .connection =
+							   give_connection,
 						   .lost = heard_lost };
 
 	log_init("test", LOG_ERROR + 1);
@@ -643,6 +652,44 @@ static void never_uses_a_life_again(void)
 	end();
 }
 
+/* Each store gets it, before anything else, and may refuse it. */
+static void gives_each_store_the_same_connection(void)
+{
+	struct domctl_msg msg;
+	char byte = 0;
+	int pair[2];
+
+	begin();
+	must(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair),
+	     "socketpair");
+	scene.connection = pair[0];
+	for (int status = -EBADF; status <= 0; status += EBADF) {
+		int fd = -1;
+		unsigned nr_fds = 1;
+
+		store_starts();
+		settle();
+		UNIT_REQUIRE(fdmsg_recv(scene.store, &msg, sizeof(msg), &fd,
+					&nr_fds, MSG_DONTWAIT) == sizeof(msg));
+		UNIT_REQUIRE(msg.op == DOMCTL_BROKER && nr_fds == 1);
+		UNIT_CHECK(send(fd, "x", 1, 0) == 1 &&
+			   recv(pair[1], &byte, 1, MSG_DONTWAIT) == 1);
+		close(fd);
+		answer(msg, status);
+		UNIT_CHECK(learns(DOMCTL_CREATE, 0) == 1 && syncs());
+		UNIT_CHECK(scene.lost == 0);
+		store_dies();
+		scene.lost = 0;
+	}
+	/* There is none to give: it is a store all the same. */
+	scene.connection = 0;
+	store_starts();
+	UNIT_CHECK(learns(DOMCTL_CREATE, 0) == 1 && syncs());
+	close(pair[0]);
+	close(pair[1]);
+	end();
+}
+
 static void tells_the_store_when_it_ends_in_order(void)
 {
 	struct domctl_msg msg;
@@ -674,4 +721,5 @@ UNIT_MAIN("broker_store",
 	  UNIT_TEST(never_has_more_unanswered_than_its_window),
 	  UNIT_TEST(stops_listening_to_a_store_that_talks_nonsense),
 	  UNIT_TEST(never_uses_a_life_again),
+	  UNIT_TEST(gives_each_store_the_same_connection),
 	  UNIT_TEST(tells_the_store_when_it_ends_in_order))
