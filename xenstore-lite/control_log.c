@@ -53,7 +53,7 @@ void control_log_request(const struct xsd_conn *conn, const struct request *rq,
 {
 	struct xsd *xsd = conn->xsd;
 	size_t shown = strnlen(rq->payload, rq->hdr.len);
-	char line[224];
+	char line[288];
 
 	if (!may_say(xsd, &xsd->log, xsd->stats.turned_ns))
 		return;

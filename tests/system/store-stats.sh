@@ -167,6 +167,17 @@ check "and how long that takes" shows '^flush-max +[0-9.]+ (ns|us|ms|s)$' \
 check "as JSON" json 's["journal"]["records"] > 100 and
 	s["journal"]["file-bytes"] > 0 and s["journal"]["last-error"] == "none"'
 
+# ---- the store dies ----------------------------------------------------------
+before=$(pgrep -P "$daemon" xenstored-lite)
+kill -9 "$before"
+another_store() {
+	after=$(pgrep -P "$daemon" xenstored-lite) && [ "$after" != "$before" ]
+}
+check "another store comes" wait_for 10 another_store
+check "knows the domains" wait_for 10 json 's["totals"]["domains"] == 123'
+check "and begins to count anew" json '
+	s["totals"]["connections-ever"] < 10 and not s["transactions"]'
+
 # ---- what is wrong -----------------------------------------------------------
 check_fails "refuses a domain that does not exist" \
 	pvsplit store-stats --domain nobody
