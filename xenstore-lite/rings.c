@@ -10,13 +10,13 @@
 
 #include "util/clock.h"
 #include "util/log.h"
-#include "xenstore-lite/outlet.h"
 #include "xenstore-lite/ringconn.h"
 
 struct rings {
 	struct loop *loop;
 	struct xsd *xsd;
 	struct platform *platform; /* NULL: none was given */
+	int broker_fd;		   /* the platform's */
 	struct list *queue;
 	struct list all;
 	struct list ready; /* have input, though no event says so */
@@ -31,7 +31,7 @@ struct ring {
 	struct list link;  /* in rings.all */
 	struct list ready; /* in rings.ready, or alone */
 	struct rings *rings;
-	struct loop_fd *src;
+	struct loop_fd *src; /* NULL: restored, but its guest is gone */
 	struct ringconn rc;
 	domid_t domid;
 	bool listening;
@@ -60,7 +60,10 @@ static void ring_close(struct ring *ring, bool keep_port)
 	list_del(&ring->ready);
 	list_del(&ring->link);
 	loop_fd_remove(ring->src);
-	ringconn_close(&ring->rc, keep_port);
+	if (ring->src)
+		ringconn_close(&ring->rc, keep_port);
+	else
+		xsd_conn_close(ring->rc.conn);
 	free(ring);
 }
 
@@ -158,10 +161,15 @@ static void log_error_word(struct ring *ring)
 static bool ring_flush(struct outlet *outlet)
 {
 	struct ring *ring = ring_of(outlet);
-	uint64_t now_ns = clock_now_ns();
-	bool more = ringconn_output(&ring->rc, now_ns);
-	uint64_t resume_ns = ringconn_resume_ns(&ring->rc);
+	uint64_t now_ns = clock_now_ns(), resume_ns;
+	bool more;
 
+	if (!ring->src) {
+		ring_close(ring, true);
+		return false;
+	}
+	more = ringconn_output(&ring->rc, now_ns);
+	resume_ns = ringconn_resume_ns(&ring->rc);
 	listen_from(ring, resume_ns > now_ns ? resume_ns : 0);
 	log_error_word(ring);
 	if (more && list_empty(&ring->ready))
@@ -169,13 +177,13 @@ static bool ring_flush(struct outlet *outlet)
 	return more;
 }
 
-/* The domain is no more: nobody will bind its ports again. */
 static void ring_describe(struct outlet *outlet, char *buf, size_t size)
 {
 	(void)outlet;
 	snprintf(buf, size, "ring");
 }
 
+/* The domain is no more: nobody will bind its ports again. */
 static void ring_drop(struct outlet *outlet)
 {
 	ring_close(ring_of(outlet), false);
@@ -184,42 +192,64 @@ static void ring_drop(struct outlet *outlet)
 /* ---- introduction -----------------------------------------------------------
  */
 
+static const struct outlet_ops ring_ops = { .flush = ring_flush,
+					    .drop = ring_drop,
+					    .describe = ring_describe };
+
+/* Takes conn over, on success only; its arg is to be the outlet. */
+static int ring_attach(struct ring *ring, grant_ref_t gref, evtchn_port_t port,
+		       struct xsd_conn *conn)
+{
+	struct rings *rings = ring->rings;
+	int err = ringconn_open(&ring->rc, rings->platform, ring->domid, gref,
+				port, conn);
+
+	if (err)
+		return err;
+	err = loop_fd_add(rings->loop, evtchn_fd(ring->rc.channel), EPOLLIN,
+			  ring_ready, ring, &ring->src);
+	if (err) {
+		/* The port may be another's too: that of another page. */
+		ring->rc.conn = NULL;
+		ringconn_close(&ring->rc, true);
+		return err;
+	}
+	list_add_tail(&rings->all, &ring->link);
+	return 0;
+}
+
+static struct ring *ring_new(struct rings *rings, domid_t domid)
+{
+	struct ring *ring = calloc(1, sizeof(*ring));
+
+	if (!ring)
+		return NULL;
+	outlet_init(&ring->outlet, rings->queue, &ring_ops);
+	list_init(&ring->ready);
+	ring->rings = rings;
+	ring->domid = domid;
+	ring->listening = true;
+	return ring;
+}
+
 static int ring_open(struct rings *rings, domid_t domid, grant_ref_t gref,
 		     evtchn_port_t port, struct ring **ret)
 {
-	static const struct outlet_ops ops = { .flush = ring_flush,
-					       .drop = ring_drop,
-					       .describe = ring_describe };
-	struct ring *ring = calloc(1, sizeof(*ring));
+	struct ring *ring = ring_new(rings, domid);
 	struct xsd_conn *conn;
 	int err;
 
 	if (!ring)
 		return -ENOMEM;
-	outlet_init(&ring->outlet, rings->queue, &ops);
-	list_init(&ring->ready);
-	ring->rings = rings;
-	ring->domid = domid;
-	ring->listening = true;
 	err = xsd_conn_open(rings->xsd, domid, &ring->outlet, &conn);
 	if (err)
 		goto fail;
-	err = ringconn_open(&ring->rc, rings->platform, domid, gref, port,
-			    conn);
+	err = ring_attach(ring, gref, port, conn);
 	if (err)
 		goto fail_conn;
-	err = loop_fd_add(rings->loop, evtchn_fd(ring->rc.channel), EPOLLIN,
-			  ring_ready, ring, &ring->src);
-	if (err)
-		goto fail_ring;
-	list_add_tail(&rings->all, &ring->link);
 	*ret = ring;
 	return 0;
 
-fail_ring:
-	/* It may be another's too: that of the same port with another page. */
-	ringconn_close(&ring->rc, true);
-	goto fail;
 fail_conn:
 	xsd_conn_close(conn);
 fail:
@@ -279,13 +309,80 @@ void rings_recover(struct rings *rings, domid_t domid)
 	ring_input(ring);
 }
 
+/* ---- a live update
+ * -----------------------------------------------------------
+ */
+
+bool rings_is_ring(const struct outlet *outlet)
+{
+	return outlet->ops == &ring_ops;
+}
+
+void rings_save(struct outlet *outlet, struct encoder *e)
+{
+	const struct ring *ring = ring_of(outlet);
+
+	enc_u16(e, ring->domid);
+	enc_u32(e, ring->rc.gref);
+	enc_u32(e, ring->rc.port);
+	enc_u32(e, ring->rc.ring.in_cons);
+	enc_u32(e, ring->rc.ring.out_prod);
+	enc_u32(e, ring->rc.error);
+}
+
+int rings_restore(struct rings *rings, struct xsd_conn *conn, struct decoder *d,
+		  void **ret)
+{
+	uint16_t domid = dec_u16(d);
+	grant_ref_t gref = dec_u32(d);
+	evtchn_port_t port = dec_u32(d);
+	uint32_t in_cons = dec_u32(d), out_prod = dec_u32(d);
+	uint32_t error = dec_u32(d);
+	struct ring *ring;
+	int err;
+
+	if (d->bad || domid >= DOMID_FIRST_RESERVED ||
+	    error > XENSTORE_ERROR_PROTO || find(rings, domid))
+		return -EBADMSG;
+	ring = ring_new(rings, domid);
+	if (!ring)
+		return -ENOMEM;
+	*ret = &ring->outlet;
+	err = rings->platform ? ring_attach(ring, gref, port, conn) : -EIO;
+	if (err) {
+		log_limited(&rings->limit, LOG_WARN,
+			    "store d%u ring: not found again: %s", domid,
+			    strerror(-err));
+		ring->rc.conn = conn;
+		list_add_tail(&rings->all, &ring->link);
+		outlet_wake(&ring->outlet);
+		return 0;
+	}
+	ringconn_resume(&ring->rc, in_cons, out_prod, error);
+	ring->error = error;
+	/* There may be bytes whose event the predecessor took. */
+	list_add_tail(&rings->ready, &ring->ready);
+	return 0;
+}
+
+int rings_broker_fd(const struct rings *rings)
+{
+	return rings->platform ? rings->broker_fd : -1;
+}
+
 /* ---- life -------------------------------------------------------------------
  */
 
 int rings_set_broker(struct rings *rings, int fd)
 {
-	return rings->platform ? -EEXIST
-			       : platform_lite_adopt(fd, &rings->platform);
+	int err;
+
+	if (rings->platform)
+		return -EEXIST;
+	err = platform_lite_adopt(fd, &rings->platform);
+	if (!err)
+		rings->broker_fd = fd;
+	return err;
 }
 
 int rings_open(struct loop *loop, struct xsd *xsd, struct list *queue,

@@ -17,13 +17,16 @@
 #ifndef XENSTORE_LITE_RINGS_H
 #define XENSTORE_LITE_RINGS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/grant.h"
 #include "util/annotate.h"
 #include "util/list.h"
 #include "util/loop.h"
+#include "xenstore-lite/codec.h"
 #include "xenstore-lite/conn.h"
+#include "xenstore-lite/outlet.h"
 
 struct rings;
 
@@ -46,6 +49,21 @@ int rings_set_broker(struct rings *rings, int fd) PV_MUST_CHECK;
  */
 int rings_introduce(struct rings *rings, domid_t domid, uint64_t gfn,
 		    evtchn_port_t port) PV_MUST_CHECK;
+
+/*
+ * For a live update (image.h): what a ring's connection needs besides its own
+ * state, and the ring made again from it, with the page and the port as they
+ * are: the guest notices nothing. The successor has the connection to the
+ * broker (rings_broker_fd; -1: none), and rings_set_broker comes first.
+ * restore: takes conn over on success only; *ret: the arg of conn. A guest that
+ * is gone meanwhile is a success, too: the connection is closed in the loop's
+ * next round. -EBADMSG; -ENOMEM.
+ */
+int rings_broker_fd(const struct rings *rings);
+bool rings_is_ring(const struct outlet *outlet);
+void rings_save(struct outlet *outlet, struct encoder *e);
+int rings_restore(struct rings *rings, struct xsd_conn *conn, struct decoder *d,
+		  void **ret) PV_MUST_CHECK;
 
 /* The domain is served again after the store's death: so is its ring, if it had
  * one and the guest's end is still there. */
