@@ -109,16 +109,18 @@ void broker_domain_created(struct broker *b, domid_t domid, uint64_t life,
 {
 	struct domain *d = broker_find(b, domid);
 	struct conn *c = broker_conn_awaiting(b, life, true);
+	int err = 0;
 
 	if (!d || d->serial != life)
 		return;
 	if (c)
-		broker_conn_answer(c, status);
-	if (!status)
-		return;
-	log_warn("domain %u (%s): the store refuses it: %s", domid, d->name,
-		 strerror(-status));
-	(void)broker_domain_free(d);
+		err = broker_conn_answer(c, status);
+	if (status)
+		log_warn("domain %u (%s): the store refuses it: %s", domid,
+			 d->name, strerror(-status));
+	/* Nobody knows of it. */
+	if (status || err)
+		(void)broker_domain_free(d);
 }
 
 void broker_domain_destroyed(struct broker *b, uint64_t life)
@@ -126,5 +128,5 @@ void broker_domain_destroyed(struct broker *b, uint64_t life)
 	struct conn *c = broker_conn_awaiting(b, life, false);
 
 	if (c)
-		broker_conn_answer(c, 0);
+		(void)broker_conn_answer(c, 0);
 }

@@ -112,17 +112,21 @@ struct conn *broker_conn_awaiting(struct broker *b, uint64_t life,
 	return NULL;
 }
 
-void broker_conn_answer(struct conn *c, int status)
+int broker_conn_answer(struct conn *c, int status)
 {
+	int err;
+
 	list_del(&c->waiting);
 	loop_fd_set_events(c->src, EPOLLIN);
 	c->answer.status = status;
 	if (status)
 		c->answer.domid = 0;
+	err = fdmsg_send(c->fd, &c->answer, sizeof(c->answer), NULL, 0,
+			 MSG_DONTWAIT);
 	/* The loop closes it: our caller is in the middle of something. */
-	if (fdmsg_send(c->fd, &c->answer, sizeof(c->answer), NULL, 0,
-		       MSG_DONTWAIT))
+	if (err)
 		shutdown(c->fd, SHUT_RDWR);
+	return err;
 }
 
 /* -EPROTO: not a request at all. */

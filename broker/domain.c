@@ -289,7 +289,7 @@ int broker_domain_free(struct domain *d)
 	int told, err;
 
 	if (maker)
-		broker_conn_answer(maker, -ECANCELED);
+		(void)broker_conn_answer(maker, -ECANCELED);
 	loop_fd_remove(d->listener);
 	close(d->listen_fd);
 	while (!list_empty(&d->conns))

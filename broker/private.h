@@ -144,8 +144,8 @@ void broker_conn_close(struct conn *c);
 /* The connection that waits for a life to begin, or to end; NULL: none. */
 struct conn *broker_conn_awaiting(struct broker *b, uint64_t life,
 				  bool creation);
-/* Its answer; it is read from again. */
-void broker_conn_answer(struct conn *c, int status);
+/* Its answer; it is read from again. -errno: it does not read, and goes. */
+int broker_conn_answer(struct conn *c, int status);
 
 /*
  * A call: 0 or -errno, which becomes the reply's status. *ret_fd: a descriptor

@@ -40,9 +40,10 @@ static int answer_all(bool deaf)
 		if (msg.op == DOMCTL_END && !deaf)
 			return 0;
 	}
-	while (deaf)
+	if (!deaf)
+		return 0;
+	for (;;)
 		pause();
-	return 0;
 }
 
 static bool is_null(int fd)

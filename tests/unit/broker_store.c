@@ -399,6 +399,44 @@ static void ends_a_domain_whose_maker_left_before_it_was_told(void)
 	end();
 }
 
+/* So many answers fit into a connection whose client does not read. */
+static unsigned count_unread_answers(void)
+{
+	struct lite_request req = { .version = LITE_WIRE_VERSION,
+				    .op = LITE_HELLO };
+	int sock = client_open();
+	unsigned nr = 0;
+
+	while (nr < 10000 && !fdmsg_send(sock, &req, sizeof(req), NULL, 0, 0)) {
+		settle();
+		nr++;
+	}
+	close(sock);
+	return nr - 1;
+}
+
+static void ends_a_domain_whose_maker_does_not_read(void)
+{
+	unsigned room;
+	uint64_t life;
+	int sock;
+
+	begin_with_store();
+	room = count_unread_answers();
+	sock = client_open();
+	for (unsigned i = 0; i < room; i++)
+		ask(sock, (struct lite_request){ .op = LITE_HELLO });
+	ask_create(sock, "one", 0);
+	life = learns(DOMCTL_CREATE, 1);
+	UNIT_CHECK(life > 1 && !has_directory(1));
+	UNIT_CHECK(learns(DOMCTL_DESTROY, 1) == life);
+	for (unsigned i = 0; i < room; i++)
+		UNIT_CHECK(replied(sock, LITE_HELLO) == 0);
+	UNIT_CHECK(replied(sock, LITE_HELLO) == -ECONNRESET);
+	close(sock);
+	end();
+}
+
 static void cancels_a_creation_when_somebody_ends_the_domain(void)
 {
 	struct domctl_msg msg;
@@ -713,6 +751,7 @@ UNIT_MAIN("broker_store",
 	  UNIT_TEST(does_not_read_from_a_client_that_waits),
 	  UNIT_TEST(ends_a_domain_that_the_store_refuses),
 	  UNIT_TEST(ends_a_domain_whose_maker_left_before_it_was_told),
+	  UNIT_TEST(ends_a_domain_whose_maker_does_not_read),
 	  UNIT_TEST(cancels_a_creation_when_somebody_ends_the_domain),
 	  UNIT_TEST(ends_ephemeral_domains_that_wait_with_their_maker),
 	  UNIT_TEST(says_nothing_of_a_domain_that_no_store_heard_of),

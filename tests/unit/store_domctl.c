@@ -227,7 +227,7 @@ static bool writes(int sock, const char *path, const char *value)
 	size_t len = strlen(path) + 1;
 
 	memcpy(buf, path, len);
-	memcpy(buf + len, value, strlen(value));
+	memcpy(buf + len, value, strlen(value) + 1); /* its NUL is not sent */
 	return !strcmp(ask(sock, XS_WRITE, buf, len + strlen(value)), "OK");
 }
 
