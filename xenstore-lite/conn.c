@@ -401,10 +401,10 @@ static void put_events(struct xsd_conn *conn)
 size_t xsd_conn_output(struct xsd_conn *conn, const void **data)
 {
 	*data = NULL;
+	conn->xsd->stats.turned_ns = 0;
 	if (persist_flush(conn->xsd))
 		return 0;
 	put_events(conn);
-	conn->xsd->stats.turned_ns = 0;
 	stats_queues(conn);
 	if (conn->out.len)
 		*data = conn->out.data + conn->out.start;

@@ -238,6 +238,7 @@ static const char *error_text(int err)
 static void journal(const struct xsd *xsd, struct pager *p)
 {
 	const struct stats_journal *j = &xsd->stats.journal;
+	uint64_t now_ns = xsd->stats.turned_ns;
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -253,16 +254,17 @@ static void journal(const struct xsd *xsd, struct pager *p)
 		{ "flush-max-ns", j->flush_ns.max },
 		{ "snapshots", j->nr_snapshots },
 		{ "snapshots-failed", j->nr_failed_snapshots },
-		{ "last-error-age-ns",
-		  j->last_err ? xsd->stats.turned_ns - j->last_err_ns : 0 },
 	};
 
 	if (!j->on)
 		return;
 	named_text(p, 0, "journal", "state", journal_state(j));
 	named_text(p, 1, "journal", "last-error", error_text(j->last_err));
+	if (j->last_err)
+		named(p, 2, "journal", "last-error-age-ns",
+		      now_ns > j->last_err_ns ? now_ns - j->last_err_ns : 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
-		named(p, i + 2, "journal", all[i].name, all[i].value);
+		named(p, i + 3, "journal", all[i].name, all[i].value);
 }
 
 static void domain_row(struct pager *p, const struct key *key,

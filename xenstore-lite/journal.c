@@ -269,8 +269,8 @@ static void write_failed(struct journal *j, int err)
 			  "until it can be written",
 			  j->dir, strerror(-err));
 	j->write_err = j->stats->err = j->stats->last_err = err;
-	j->stats->last_err_ns = clock_now_ns();
-	j->write_retry_ns = j->stats->last_err_ns + JOURNAL_RETRY_NS;
+	j->stats->last_err_ns = xsd_now_ns(j->xsd);
+	j->write_retry_ns = clock_now_ns() + JOURNAL_RETRY_NS;
 }
 
 /*

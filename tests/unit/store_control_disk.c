@@ -5,6 +5,7 @@
  */
 #include "tests/unit/store_dir.h"
 
+#include "util/clock.h"
 #include "util/num.h"
 
 static int fail_fallocate, fail_pwrite;
@@ -74,6 +75,7 @@ static void counts_what_is_recorded(void)
 	UNIT_CHECK(peer_write(root, 0, "/a", "1") == 0);
 	UNIT_CHECK(strcmp(figure(root, "state"), "writing") == 0);
 	UNIT_CHECK(strcmp(figure(root, "last-error"), "none") == 0);
+	UNIT_CHECK(strcmp(figure(root, "last-error-age-ns"), "") == 0);
 	records = number(root, "records");
 	bytes = number(root, "record-bytes");
 	flushes = number(root, "flushes");
@@ -154,6 +156,7 @@ static void says_that_the_disk_fails(void)
 	UNIT_CHECK(strcmp(figure(root, "state"), "writing") == 0);
 	UNIT_CHECK(strcmp(figure(root, "last-error"), "EIO") == 0);
 	UNIT_CHECK(number(root, "last-error-age-ns") > 0);
+	UNIT_CHECK(number(root, "last-error-age-ns") < 60 * NS_PER_S);
 	peer_close(root);
 	xsd_close(xsd);
 	remove_dir();
