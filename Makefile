@@ -41,14 +41,13 @@ PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.blkbackd      := $(call pkg,--libs,liburing)
-LIBS.xenstored-lite := $(call pkg,--libs,zlib)
 LIBS.netbackd      := $(call pkg,--libs,libnl-route-3.0)
 LIBS.blkfront-fuse := $(call pkg,--libs,fuse3)
 LIBS.netfront-tap  := $(call pkg,--libs,libnl-route-3.0)
 LIBS.pvsplit       := $(call pkg,--libs,libnl-route-3.0 jansson)
 # Unit tests may reach any component.
 LIBS.tests := -lcunit $(call pkg,--libs,liburing libnl-route-3.0 jansson zlib)
-PKG_CFLAGS := $(call pkg,--cflags,liburing libnl-route-3.0 jansson fuse3 zlib)
+PKG_CFLAGS := $(call pkg,--cflags,liburing libnl-route-3.0 jansson fuse3)
 
 warnings := -Wall -Wextra $(WERROR) -Wshadow -Wvla -Wundef -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings -Wcast-qual -Wstrict-prototypes \

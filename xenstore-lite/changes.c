@@ -11,6 +11,7 @@ enum step {
 	STEP_REMOVE = 1, /* path; its children are gone before */
 	STEP_CREATE,	 /* path, state; the last child of its parent */
 	STEP_CHANGE,	 /* path, state */
+	STEP_WRITE,	 /* path, value; its rights stay */
 };
 
 /* ---- writing ------------------------------------------------------------ */
@@ -20,7 +21,9 @@ static void enc_step(struct encoder *e, enum step step, const char *path,
 {
 	enc_u8(e, (uint8_t)step);
 	enc_path(e, path, len);
-	if (step != STEP_REMOVE)
+	if (step == STEP_WRITE)
+		enc_blob(e, state->value);
+	else if (step != STEP_REMOVE)
 		enc_state(e, state);
 }
 
@@ -34,6 +37,8 @@ void enc_commit(struct encoder *e, struct txn_node *const *dirty, size_t nr)
 			if (!node->generation)
 				continue;
 			step = STEP_REMOVE;
+		} else if (node->state.perms == node->base.perms) {
+			step = STEP_WRITE;
 		}
 		enc_step(e, step, node->path, node->len, &node->state);
 	}
@@ -118,7 +123,23 @@ static int change_one(struct txn *txn, struct txn_node *node,
 {
 	if (!txn_node_present(node))
 		return -EBADMSG;
+	if (!state->perms)
+		state->perms = perms_get(node->state.perms);
 	txn_set(txn, node, state, false);
+	return 0;
+}
+
+/* What is behind the path; state's references are the caller's. */
+static int dec_step(struct decoder *d, uint8_t step, struct node_state *state)
+{
+	if (step == STEP_REMOVE)
+		return 0;
+	if (step == STEP_WRITE)
+		state->value = dec_blob(d);
+	else
+		dec_state(d, state);
+	if (d->bad || (step != STEP_WRITE && !state->perms))
+		return d->no_memory ? -ENOMEM : -EBADMSG;
 	return 0;
 }
 
@@ -132,18 +153,16 @@ static int apply_step(struct txn *txn, struct decoder *d)
 
 	if (!dec_path(d, &path))
 		return -EBADMSG;
-	if (step != STEP_REMOVE) {
-		dec_state(d, &state);
-		if (!state.perms)
-			return d->no_memory ? -ENOMEM : -EBADMSG;
-	}
-	err = touch(txn, &path, path.len, &node);
+	err = dec_step(d, step, &state);
+	if (!err)
+		err = touch(txn, &path, path.len, &node);
 	if (err)
 		goto out;
 	switch (step) {
 	case STEP_REMOVE: err = remove_one(txn, node); break;
 	case STEP_CREATE: err = create_one(txn, &path, node, &state); break;
-	case STEP_CHANGE: err = change_one(txn, node, &state); break;
+	case STEP_CHANGE:
+	case STEP_WRITE: err = change_one(txn, node, &state); break;
 	default: err = -EBADMSG;
 	}
 out:

@@ -17,13 +17,11 @@ void encoder_fini(struct encoder *e)
 	memset(e, 0, sizeof(*e));
 }
 
-int encoder_reserve(struct encoder *e, size_t more)
+int encoder_grow(struct encoder *e, size_t more)
 {
 	size_t size = e->size ? e->size : ENCODER_FIRST_BYTES;
 	uint8_t *data;
 
-	if (more <= e->size - e->len)
-		return 0;
 	while (size - e->len < more) {
 		if (size > SIZE_MAX / 2)
 			return -ENOMEM;
@@ -35,40 +33,6 @@ int encoder_reserve(struct encoder *e, size_t more)
 	e->data = data;
 	e->size = size;
 	return 0;
-}
-
-void enc_bytes(struct encoder *e, const void *data, size_t len)
-{
-	if (encoder_reserve(e, len)) {
-		e->failed = true;
-		return;
-	}
-	if (len)
-		memcpy(e->data + e->len, data, len);
-	e->len += len;
-}
-
-void enc_u8(struct encoder *e, uint8_t v)
-{
-	enc_bytes(e, &v, sizeof(v));
-}
-
-void enc_u16(struct encoder *e, uint16_t v)
-{
-	v = htole16(v);
-	enc_bytes(e, &v, sizeof(v));
-}
-
-void enc_u32(struct encoder *e, uint32_t v)
-{
-	v = htole32(v);
-	enc_bytes(e, &v, sizeof(v));
-}
-
-void enc_u64(struct encoder *e, uint64_t v)
-{
-	v = htole64(v);
-	enc_bytes(e, &v, sizeof(v));
 }
 
 void enc_text(struct encoder *e, const void *data, size_t len)

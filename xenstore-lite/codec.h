@@ -13,9 +13,11 @@
 #ifndef XENSTORE_LITE_CODEC_H
 #define XENSTORE_LITE_CODEC_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "util/annotate.h"
 #include "xenstore-lite/store.h"
@@ -27,14 +29,47 @@ struct encoder {
 };
 
 void encoder_fini(struct encoder *e); /* zeroed is fine; leaves it zeroed */
+int encoder_grow(struct encoder *e, size_t more) PV_MUST_CHECK;
 /* Room for more bytes without another allocation. -ENOMEM. */
-int encoder_reserve(struct encoder *e, size_t more) PV_MUST_CHECK;
+static inline int PV_MUST_CHECK encoder_reserve(struct encoder *e, size_t more)
+{
+	return more <= e->size - e->len ? 0 : encoder_grow(e, more);
+}
 
-void enc_u8(struct encoder *e, uint8_t v);
-void enc_u16(struct encoder *e, uint16_t v);
-void enc_u32(struct encoder *e, uint32_t v);
-void enc_u64(struct encoder *e, uint64_t v);
-void enc_bytes(struct encoder *e, const void *data, size_t len);
+static inline void enc_bytes(struct encoder *e, const void *data, size_t len)
+{
+	if (encoder_reserve(e, len)) {
+		e->failed = true;
+		return;
+	}
+	if (len)
+		memcpy(e->data + e->len, data, len);
+	e->len += len;
+}
+
+static inline void enc_u8(struct encoder *e, uint8_t v)
+{
+	enc_bytes(e, &v, sizeof(v));
+}
+
+static inline void enc_u16(struct encoder *e, uint16_t v)
+{
+	v = htole16(v);
+	enc_bytes(e, &v, sizeof(v));
+}
+
+static inline void enc_u32(struct encoder *e, uint32_t v)
+{
+	v = htole32(v);
+	enc_bytes(e, &v, sizeof(v));
+}
+
+static inline void enc_u64(struct encoder *e, uint64_t v)
+{
+	v = htole64(v);
+	enc_bytes(e, &v, sizeof(v));
+}
+
 /* A length of 32 bits, then the bytes. */
 void enc_text(struct encoder *e, const void *data, size_t len);
 

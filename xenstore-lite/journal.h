@@ -46,7 +46,7 @@ struct journal_options {
 };
 
 /* A segment this long, and twice as long as the last snapshot, is ended. */
-#define JOURNAL_COMPACT_BYTES (4ull << 20)
+#define JOURNAL_COMPACT_BYTES (16ull << 20)
 
 struct stats_journal;
 

@@ -4,7 +4,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <zlib.h>
+
+#include "util/crc32.h"
 
 static const char file_magic[8] = { 'p', 'v', 's', 't', 'o', 'r', 'e', '\n' };
 
@@ -18,16 +19,17 @@ enum {
 	FILE_CRC = 40,
 	FILE_ZERO = 44,
 
+	/* The sum is of all that is behind it, in one run. */
 	HEAD_MARK = 0,
-	HEAD_SEQ = 8,
-	HEAD_TYPE = 16,
-	HEAD_LEN = 20,
-	HEAD_CRC = 24,
+	HEAD_CRC = 8,
+	HEAD_LEN = 12,
+	HEAD_SEQ = 16,
+	HEAD_TYPE = 24,
 };
 
 static uint32_t crc_of(const uint8_t *data, size_t len)
 {
-	return (uint32_t)crc32_z(0, data, len);
+	return crc32_add(0, data, len);
 }
 
 void record_put_file(struct encoder *e, const struct record_file *file)
@@ -50,19 +52,20 @@ size_t record_begin(struct encoder *e, uint64_t mark, uint64_t seq,
 {
 	size_t at = e->len;
 
+	if (encoder_reserve(e, RECORD_HEAD_BYTES)) {
+		e->failed = true;
+		return at;
+	}
 	enc_u64(e, mark);
+	enc_u64(e, 0); /* sum and length: record_end */
 	enc_u64(e, seq);
 	enc_u32(e, (uint32_t)type);
-	enc_u32(e, 0);
-	enc_u32(e, 0);
 	return at;
 }
 
 static uint32_t record_crc(const uint8_t *head, size_t len)
 {
-	uint32_t crc = crc_of(head, HEAD_CRC);
-
-	return (uint32_t)crc32_z(crc, head + RECORD_HEAD_BYTES, len);
+	return crc_of(head + HEAD_LEN, RECORD_HEAD_BYTES - HEAD_LEN + len);
 }
 
 int record_end(struct encoder *e, size_t at)

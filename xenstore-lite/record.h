@@ -4,12 +4,13 @@
  *
  *	header	magic 8  version 4  kind 4  segment 8  mark 8  first seq 8
  *		crc 4  0 4
- *	record	mark 8  seq 8  type 4  length 4  crc 4  payload
+ *	record	mark 8  crc 4  length 4  seq 8  type 4  payload
  *
  * The mark is a random number of this file and begins each of its records: a
  * client, who chooses values but does not know it, cannot write what looks like
  * a record. Sequence numbers grow by one from record to record, over all
- * segments. crc is zlib's crc32 over what is before it and the payload.
+ * segments. crc is zlib's crc32: a header's of what is before it, a record's of
+ * what is behind it.
  *
  * Pure, as codec.h. Format and rules: docs/xenstore-journal.md.
  */
