@@ -233,8 +233,16 @@ static bool is_heavy(const struct xsd_conn *conn)
 	return conn->out.len > 0 && !xsd_domain_has_room(conn->domain, 1);
 }
 
+/* Until there is an answer to its last request; room for it stays. */
+static bool waits_for_update(const struct xsd_conn *conn)
+{
+	return conn->xsd->update.conn_id == conn->id;
+}
+
 static bool may_be_served(struct xsd_conn *conn)
 {
+	if (waits_for_update(conn))
+		return false;
 	if (is_full(conn) || is_dead(conn) || is_heavy(conn))
 		return false;
 	if (!xsd_domain_held(conn->domain))
@@ -385,7 +393,8 @@ static void put_events(struct xsd_conn *conn)
 {
 	char payload[XENSTORE_PAYLOAD_MAX];
 
-	while (!is_full(conn) && !list_empty(&conn->watcher.events)) {
+	while (!is_full(conn) && !waits_for_update(conn) &&
+	       !list_empty(&conn->watcher.events)) {
 		size_t len;
 
 		if (output_reserve(conn)) {
@@ -396,6 +405,16 @@ static void put_events(struct xsd_conn *conn)
 					 payload);
 		conn_put(conn, XS_WATCH_EVENT, 0, 0, payload, len);
 	}
+}
+
+void conn_put_late(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
+		   uint32_t tx_id, const void *data, size_t len)
+{
+	if (output_reserve(conn))
+		conn->no_memory = true;
+	else
+		conn_put(conn, type, req_id, tx_id, data, len);
+	conn->xsd->ops->output(conn->arg);
 }
 
 size_t xsd_conn_output(struct xsd_conn *conn, const void **data)

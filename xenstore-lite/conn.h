@@ -52,6 +52,8 @@ struct xsd_ops {
 	void (*log)(const char *line);
 	/* The monotonic clock; NULL: the system's. */
 	uint64_t (*now_ns)(void);
+	/* Somebody carries live updates out (update.h). */
+	bool can_update;
 };
 
 /*

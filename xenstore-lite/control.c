@@ -100,6 +100,8 @@ static const struct {
 	int max_args;
 } commands[] = {
 	{ "check", "", check, 0 },
+	{ "live-update", "-f <file>|-a|-s [-t <timeout>] [-F]", control_update,
+	  4 },
 	{ "log", "[on|off|+io|-io]", control_log, 1 },
 	{ "memreport", "", memreport, 0 },
 	{ "print", "<string>", print, 1 },
@@ -123,6 +125,7 @@ int do_control(struct xsd_conn *conn, const struct request *rq)
 	struct control_text text = { .end = sizeof(text.data) };
 	int nr = request_strings(rq, words, 1, WORDS_MAX);
 	struct control_call call = { .conn = conn,
+				     .rq = rq,
 				     .args = words + 1,
 				     .nr_args = nr - 1,
 				     .text = &text };
@@ -135,7 +138,7 @@ int do_control(struct xsd_conn *conn, const struct request *rq)
 		    call.nr_args <= commands[i].max_args)
 			err = commands[i].fn(&call);
 	if (err)
-		return err;
+		return err < 0 ? err : 0;
 	request_answer_string(conn, rq, text.len ? text.data : "OK");
 	return 0;
 }

@@ -30,6 +30,7 @@ bool control_add(struct control_text *text, const char *fmt, ...)
 
 struct control_call {
 	struct xsd_conn *conn;
+	const struct request *rq;
 	const char *const *args; /* without the command's own name */
 	int nr_args;
 	struct control_text *text;
@@ -37,11 +38,14 @@ struct control_call {
 
 /* -EINVAL: not so; xenstore-control then shows what there is. */
 typedef int control_fn(const struct control_call *call);
+/* No answer now: there will be one. */
+#define CONTROL_LATER 1
 
 control_fn control_log;
 control_fn control_quota;
 control_fn control_quota_soft;
 control_fn control_stats;
+control_fn control_update;
 
 /* A request was answered while the log is on. */
 void control_log_request(const struct xsd_conn *conn, const struct request *rq,

@@ -334,6 +334,9 @@ static void save_counts(struct encoder *e, const struct xsd *xsd)
 	stats.turned_ns = 0;
 	enc_u64(e, xsd->store.last_generation);
 	enc_u64(e, xsd->last_conn_id);
+	enc_u64(e, xsd->update.conn_id);
+	enc_u32(e, xsd->update.req_id);
+	enc_u32(e, xsd->update.tx_id);
 	enc_u8(e, xsd->log.on);
 	enc_u64(e, xsd->watches.nr_queued);
 	enc_u64(e, xsd->watches.nr_merged);
@@ -365,6 +368,9 @@ static void restore_counts(struct decoder *d, struct xsd *xsd)
 
 	store->last_generation = dec_u64(d);
 	xsd->last_conn_id = dec_u64(d);
+	xsd->update.conn_id = dec_u64(d);
+	xsd->update.req_id = dec_u32(d);
+	xsd->update.tx_id = dec_u32(d);
 	xsd->log.on = dec_bool(d);
 	xsd->watches.nr_queued = dec_u64(d);
 	xsd->watches.nr_merged = dec_u64(d);

@@ -70,6 +70,14 @@ uint64_t journal_promised_bytes(const struct journal *j)
 	       (j->generation ? GENERATION_RECORD_BYTES : 0);
 }
 
+void journal_count_domains(struct journal *j, const struct store *store)
+{
+	j->nr_domains = 0;
+	list_for_each(l, &store->domains.all)
+		j->nr_domains +=
+			container_of(l, struct xsd_domain, link)->domid != 0;
+}
+
 /* Allocate up to end. KEEP_SIZE: what was not written is not in the file. */
 static int allocate(struct journal *j, uint64_t end, uint64_t step)
 {

@@ -135,7 +135,8 @@ bool journal_name_parse(const char *name, enum journal_name *ret,
 
 int journal_open_segment(struct journal *j, const struct record_file *file,
 			 int *ret_fd) PV_MUST_CHECK;
-/* Room in the segment's file for its end of every domain, and more. */
+/* The domains whose end must find its room; and how much room that is. */
+void journal_count_domains(struct journal *j, const struct store *store);
 uint64_t journal_promised_bytes(const struct journal *j);
 int journal_write_all(const struct journal_io *io, int fd, const void *data,
 		      size_t len, uint64_t off) PV_MUST_CHECK;

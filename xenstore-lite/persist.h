@@ -49,4 +49,18 @@ void persist_domain_gone(struct xsd *xsd, const struct xsd_domain *domain);
  * as they are now. */
 int persist_specials(struct xsd *xsd) PV_MUST_CHECK;
 
+/* ---- in the live-update image ---------------------------------------------
+ */
+
+#define PERSIST_NR_FDS 3
+
+/* The journal's descriptors; -1: none. */
+void persist_fds(const struct xsd *xsd, int fds[PERSIST_NR_FDS]);
+/* Where it stands; all is flushed. */
+void persist_save(const struct xsd *xsd, struct encoder *e);
+/* Go on there, behind xsd_restore. -EBADMSG; -EBADF; -ENOMEM. */
+int persist_restore(struct xsd *xsd, struct decoder *d) PV_MUST_CHECK;
+/* Read what persist_restore would, and do nothing. */
+int persist_check_image(struct decoder *d) PV_MUST_CHECK;
+
 #endif /* XENSTORE_LITE_PERSIST_H */

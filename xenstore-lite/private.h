@@ -25,6 +25,15 @@ struct xsd_log {
 	uint32_t nr_lines; /* asked for in that second */
 };
 
+/* A live update that was asked for (update.h). */
+struct xsd_update {
+	bool wanted;
+	char *file; /* NULL: this program again */
+	/* Who waits for the answer; no connection: nobody. */
+	uint64_t conn_id;
+	uint32_t req_id, tx_id;
+};
+
 struct xsd {
 	struct store store;
 	struct watches watches;
@@ -34,6 +43,7 @@ struct xsd {
 	struct list paused; /* struct xsd_domain.credit.of_paused */
 	uint64_t last_conn_id; /* in the image */
 	struct xsd_log log;
+	struct xsd_update update; /* in the image, but the file */
 	char *spare[XSD_NR_SPARE];
 	uint32_t nr_spare;
 	struct xsd_stats stats; /* in the image, but turned_ns */
@@ -89,6 +99,10 @@ void conn_put(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
 struct xsd_conn *conn_new(struct xsd *xsd, struct xsd_domain *domain,
 			  void *arg);
 void conn_end_txn(struct xsd_conn *conn, struct txn *txn, enum stats_end end);
+
+/* An answer that was put off. No memory: the connection ends. */
+void conn_put_late(struct xsd_conn *conn, uint32_t type, uint32_t req_id,
+		   uint32_t tx_id, const void *data, size_t len);
 
 /* What held the domain's connections back is over for now. */
 void conn_unhold(struct xsd_domain *domain);

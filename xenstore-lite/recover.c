@@ -306,14 +306,6 @@ static int continue_segment(struct recovery *rec)
 	return 0;
 }
 
-static void count_domains(struct journal *j, const struct store *store)
-{
-	j->nr_domains = 0;
-	list_for_each(l, &store->domains.all)
-		j->nr_domains +=
-			container_of(l, struct xsd_domain, link)->domid != 0;
-}
-
 /* Files of segments before this one go. */
 static void forget_before(struct recovery *rec, uint64_t segment)
 {
@@ -401,7 +393,7 @@ static int go_on(struct recovery *rec)
 		j->generation = store->last_generation + GENERATION_SKIP;
 		store->last_generation = j->generation;
 	}
-	count_domains(j, store);
+	journal_count_domains(j, store);
 	if (rec->damaged && rec->replay.salvage)
 		err = start_anew(rec);
 	else if (fresh || rec->whole == 0)

@@ -61,6 +61,7 @@ int rings_introduce(struct rings *rings, domid_t domid, uint64_t gfn,
  */
 int rings_broker_fd(const struct rings *rings);
 bool rings_is_ring(const struct outlet *outlet);
+#define RINGS_SAVED_BYTES 22u
 void rings_save(struct outlet *outlet, struct encoder *e);
 int rings_restore(struct rings *rings, struct xsd_conn *conn, struct decoder *d,
 		  void **ret) PV_MUST_CHECK;

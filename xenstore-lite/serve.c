@@ -18,6 +18,7 @@
 #include "xenstore-lite/outlet.h"
 #include "xenstore-lite/persist.h"
 #include "xenstore-lite/rings.h"
+#include "xenstore-lite/serve_private.h"
 
 /* New clients of one domain in one round of the loop. */
 #define ACCEPT_BATCH 16
@@ -25,46 +26,13 @@
 /* How long not to accept when the process has no descriptor left. */
 #define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 
-struct server {
-	struct loop *loop;
-	struct xsd *xsd;
-	struct list listeners;
-	struct listener *by_id[DOMID_FIRST_RESERVED];
-	struct list unsent; /* outlets that may have output */
-	struct rings *rings;
-	struct loop_prepare *flush;
-	struct loop_timer *resume;
-	struct loop_timer *retry; /* the disk; see flush_all */
-	struct loop_timer *wake;  /* of domains that are paused */
-	uint64_t wake_ns;	  /* when; 0: not armed */
-	struct log_limit limit;
-};
-
-struct listener {
-	struct list link;
-	struct server *server;
-	struct loop_fd *src;
-	int fd;
-	domid_t domid;
-	uint64_t life;
-	uid_t uid;
-};
-
-struct client {
-	struct outlet outlet;
-	struct server *server;
-	struct xsd_conn *conn;
-	struct loop_fd *src;
-	int fd;
-	uint32_t events;
-};
-
 /* ---- clients ---------------------------------------------------------------
  */
 
 static void client_close(struct client *client)
 {
 	outlet_fini(&client->outlet);
+	list_del(&client->link);
 	loop_fd_remove(client->src);
 	xsd_conn_close(client->conn);
 	close(client->fd);
@@ -154,10 +122,8 @@ static void client_ready(void *arg, uint32_t events)
 	outlet_wake(&client->outlet);
 }
 
-/* ---- listening --------------------------------------------------------------
- */
-
-static int client_open(struct listener *listener, int fd)
+int client_open(struct server *server, domid_t domid, int fd,
+		struct xsd_conn *conn, struct client **ret)
 {
 	static const struct outlet_ops ops = { .flush = client_flush,
 					       .drop = client_drop,
@@ -167,26 +133,34 @@ static int client_open(struct listener *listener, int fd)
 
 	if (!client)
 		return -ENOMEM;
-	outlet_init(&client->outlet, &listener->server->unsent, &ops);
-	client->server = listener->server;
+	outlet_init(&client->outlet, &server->unsent, &ops);
+	client->server = server;
 	client->fd = fd;
+	client->conn = conn;
 	client->events = EPOLLIN;
-	err = xsd_conn_open(listener->server->xsd, listener->domid,
-			    &client->outlet, &client->conn);
+	err = conn ? 0
+		   : xsd_conn_open(server->xsd, domid, &client->outlet,
+				   &client->conn);
 	if (err)
 		goto fail;
-	err = loop_fd_add(listener->server->loop, fd, client->events,
-			  client_ready, client, &client->src);
+	err = loop_fd_add(server->loop, fd, client->events, client_ready,
+			  client, &client->src);
 	if (err)
 		goto fail_conn;
+	list_add_tail(&server->clients, &client->link);
+	*ret = client;
 	return 0;
 
 fail_conn:
-	xsd_conn_close(client->conn);
+	if (!conn)
+		xsd_conn_close(client->conn);
 fail:
 	free(client);
 	return err;
 }
+
+/* ---- listening --------------------------------------------------------------
+ */
 
 static bool is_allowed(const struct listener *listener, int fd)
 {
@@ -201,8 +175,11 @@ static bool is_allowed(const struct listener *listener, int fd)
 static void admit(struct listener *listener, int fd)
 {
 	struct server *server = listener->server;
-	int err =
-		is_allowed(listener, fd) ? client_open(listener, fd) : -EACCES;
+	struct client *client;
+	int err = is_allowed(listener, fd)
+			  ? client_open(server, listener->domid, fd, NULL,
+					&client)
+			  : -EACCES;
 
 	if (!err)
 		return;
@@ -248,8 +225,8 @@ static void resume_accepting(void *arg)
 }
 
 /* Takes fd over, on success only. */
-static int listener_open(struct server *server, domid_t domid, uint64_t life,
-			 uid_t uid, int fd)
+int listener_open(struct server *server, domid_t domid, uint64_t life,
+		  uid_t uid, int fd)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	int err;
@@ -456,6 +433,7 @@ int server_open(struct loop *loop, struct server **ret)
 		.introduce = introduce,
 		.describe = describe,
 		.log = say,
+		.can_update = true,
 	};
 	struct server *server = calloc(1, sizeof(*server));
 	uint64_t secret;
@@ -465,6 +443,7 @@ int server_open(struct loop *loop, struct server **ret)
 		return -ENOMEM;
 	server->loop = loop;
 	list_init(&server->listeners);
+	list_init(&server->clients);
 	list_init(&server->unsent);
 	if (getrandom(&secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
 		err = -errno;

@@ -18,6 +18,7 @@
 #include "abi/grant.h"
 #include "util/annotate.h"
 #include "util/loop.h"
+#include "xenstore-lite/codec.h"
 #include "xenstore-lite/journal.h"
 
 struct server;
@@ -55,5 +56,24 @@ int server_remove_domain(struct server *server, domid_t domid, uint64_t life);
 void server_remove_unserved(struct server *server);
 /* Domain 0 stays, but nobody is served any more, and nothing is remembered. */
 void server_remove_all(struct server *server);
+
+/* ---- live update (live.h) --------------------------------------------------
+ */
+
+/* Whether a client asks for one; *file: the program, NULL for this one. */
+bool server_update_wanted(const struct server *server, const char **file);
+/* It is done (0) or was not: the client is told. */
+void server_update_done(struct server *server, int err);
+/*
+ * All that another process needs to go on with the same descriptors. What was
+ * to be recorded is on disk then. -errno.
+ */
+int server_save(struct server *server, struct encoder *e) PV_MUST_CHECK;
+/* Whether descriptors that the image names go to the next program. */
+void server_inherit(struct server *server, bool inherit);
+/* Go on in a fresh server. -EBADMSG; -EPROTONOSUPPORT; -ENOMEM; -EBADF. */
+int server_restore(struct server *server, struct decoder *d) PV_MUST_CHECK;
+/* Whether server_restore would do with these bytes; opens nothing. */
+int server_check_image(const void *data, size_t len) PV_MUST_CHECK;
 
 #endif /* XENSTORE_LITE_SERVE_H */

@@ -23,6 +23,7 @@
 #include "util/num.h"
 #include "xenstore-lite/domctl.h"
 #include "xenstore-lite/domctl_server.h"
+#include "xenstore-lite/live.h"
 #include "xenstore-lite/serve.h"
 
 #define VERSION "0.1"
@@ -68,9 +69,39 @@ static void over(void *arg, int err)
 	loop_stop(arg, err);
 }
 
-/* 0 at a clean end; else -errno, already logged. */
-static int serve(struct loop *loop, const struct journal_options *journal)
+/* What the command line says. */
+struct config {
+	struct journal_options journal; /* dir NULL: none */
+	int restore_fd;			/* -1: not a live update */
+	char *const *argv;
+};
+
+struct updater {
+	struct server *server;
+	char *const *argv;
+};
+
+/* At the end of a round, when all of it has been answered. */
+static bool look_for_update(void *arg)
 {
+	const struct updater *u = arg;
+
+	return live_update(u->server, u->argv);
+}
+
+static int begin(struct server *server, const struct config *config)
+{
+	if (config->restore_fd >= 0)
+		return live_restore(server, config->restore_fd);
+	return config->journal.dir ? server_remember(server, &config->journal)
+				   : 0;
+}
+
+/* 0 at a clean end; else -errno, already logged. */
+static int serve(struct loop *loop, const struct config *config)
+{
+	struct updater updater = { .argv = config->argv };
+	struct loop_prepare *update = NULL;
 	struct domctl_server *ds;
 	struct server *server;
 	int err = server_open(loop, &server);
@@ -79,8 +110,7 @@ static int serve(struct loop *loop, const struct journal_options *journal)
 		log_error("cannot make the store: %s", strerror(-err));
 		return err;
 	}
-	if (journal->dir)
-		err = server_remember(server, journal);
+	err = begin(server, config);
 	if (err)
 		goto out;
 	err = domctl_server_open(loop, server, DOMCTL_FD, over, loop, &ds);
@@ -88,7 +118,11 @@ static int serve(struct loop *loop, const struct journal_options *journal)
 		log_error("cannot listen to the broker: %s", strerror(-err));
 		goto out;
 	}
-	err = loop_run(loop);
+	updater.server = server;
+	err = loop_prepare_add(loop, look_for_update, &updater, &update);
+	if (!err)
+		err = loop_run(loop);
+	loop_prepare_remove(update);
 	/* What a broker that is gone leaves is in order; the rest was said. */
 	if (err == -ECONNRESET)
 		err = 0;
@@ -98,7 +132,7 @@ out:
 	return err;
 }
 
-static int run(const struct journal_options *journal)
+static int run(const struct config *config)
 {
 	static const int signals[] = { SIGINT, SIGTERM };
 	struct loop *loop;
@@ -118,7 +152,7 @@ static int run(const struct journal_options *journal)
 	if (err)
 		log_error("signals: %s", strerror(-err));
 	else
-		err = serve(loop, journal);
+		err = serve(loop, config);
 	loop_close(loop);
 	return err;
 }
@@ -126,6 +160,18 @@ static int run(const struct journal_options *journal)
 static const char *default_journal(const char *run_dir, char *buf, size_t size)
 {
 	return str_printf(buf, size, "%s/store", run_dir) < 0 ? NULL : buf;
+}
+
+static bool parse_fd(const char *text, int *ret)
+{
+	uint32_t fd;
+
+	if (num_parse_u32(text, INT_MAX, &fd)) {
+		fprintf(stderr, "xenstored-lite: no descriptor: %s\n", text);
+		return false;
+	}
+	*ret = (int)fd;
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -136,25 +182,34 @@ int main(int argc, char **argv)
 		{ "no-journal", no_argument, NULL, 'n' },
 		{ "sync", no_argument, NULL, 's' },
 		{ "salvage", no_argument, NULL, 'S' },
+		{ &LIVE_RESTORE[2], required_argument, NULL, 'R' },
+		{ &LIVE_CHECK_IMAGE[2], required_argument, NULL, 'C' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
-	struct journal_options journal = { 0 };
+	struct config config = { .restore_fd = -1, .argv = argv };
+	struct journal_options *journal = &config.journal;
 	const char *run_dir = NULL;
 	char dir[PATH_MAX];
 	bool forget = false;
-	int c;
+	int c, fd;
 
 	log_init("xenstored-lite", LOG_INFO);
 	while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
 		switch (c) {
 		case 'r': run_dir = optarg; break;
-		case 'j': journal.dir = optarg; break;
+		case 'j': journal->dir = optarg; break;
 		case 'n': forget = true; break;
-		case 's': journal.sync = true; break;
-		case 'S': journal.salvage = true; break;
+		case 's': journal->sync = true; break;
+		case 'S': journal->salvage = true; break;
+		case 'R':
+			if (!parse_fd(optarg, &config.restore_fd))
+				return 2;
+			break;
+		case 'C':
+			return parse_fd(optarg, &fd) ? live_check_image(fd) : 2;
 		case 'v': log_set_level(LOG_DEBUG); break;
 		case 'h': fputs(usage, stdout); return 0;
 		case 'V': puts("xenstored-lite " VERSION); return 0;
@@ -180,8 +235,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (forget)
-		journal.dir = NULL;
-	else if (!journal.dir)
-		journal.dir = default_journal(run_dir, dir, sizeof(dir));
-	return run(&journal) ? 1 : 0;
+		journal->dir = NULL;
+	else if (!journal->dir)
+		journal->dir = default_journal(run_dir, dir, sizeof(dir));
+	return run(&config) ? 1 : 0;
 }

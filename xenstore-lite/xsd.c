@@ -54,6 +54,7 @@ void xsd_close(struct xsd *xsd)
 	list_for_each(l, &xsd->store.domains.all)
 		drop_conns(xsd, container_of(l, struct xsd_domain, link));
 	persist_close(xsd);
+	free(xsd->update.file);
 	for (unsigned i = 0; i < XSD_NR_SPECIALS; i++)
 		perms_put(xsd->special_perms[i]);
 	while (xsd->nr_spare)
