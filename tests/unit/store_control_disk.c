@@ -153,6 +153,11 @@ static void says_that_the_disk_fails(void)
 		usleep(20000);
 	UNIT_CHECK(i > 0 && i < 200);
 	peer_read_all(root);
+	/* The next request takes one look at the clock, and not the wait. */
+	UNIT_CHECK(peer_reads(root, 0, "/a", "2"));
+	UNIT_CHECK(peer_two(root, XS_CONTROL, 0, "stats", "ops", 4) == 0);
+	UNIT_CHECK(strstr(root->reply, "op name=READ count=1 errors=0 "
+				       "mean-ns=10000000 ") != NULL);
 	UNIT_CHECK(strcmp(figure(root, "state"), "writing") == 0);
 	UNIT_CHECK(strcmp(figure(root, "last-error"), "EIO") == 0);
 	UNIT_CHECK(number(root, "last-error-age-ns") > 0);
