@@ -69,6 +69,7 @@ link    = -Wl,--start-group $(libs) -Wl,--end-group $(LDLIBS)
 bins   := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $(p)))
 tests  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c tests/abi/*.c \
 	tests/sim/*.c tests/hostile/*.c))
+oracle := $(BUILD)/tests/oracle/xenstored
 fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)
 bench_parts := $(wildcard bench/harness.c bench/lib*.c)
@@ -96,7 +97,7 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
-$(tests): %: %.o $(libs)
+$(tests) $(oracle): %: %.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) $(WRAP) -o $@ $< $(link) $(LIBS.tests)
 # A test that refuses memory.
 $(BUILD)/tests/unit/store_nomem: WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
@@ -109,7 +110,7 @@ $(bench): %: %.o $(bench_parts:%.c=$(BUILD)/%.o) $(libs)
 # Programs that the targets below need come from Debian packages; these install
 # what is missing (as root) or say in one line what to install. The build goes
 # on in a second make, because pkg-config is asked when a Makefile is read.
-.PHONY: packages demo check test-programs asan tsan model bench bench-programs
+.PHONY: packages demo check test-programs asan tsan model oracle bench bench-programs
 packages: # fails with one line when a package for the build is missing
 	$(Q)scripts/install-deps.sh --check build
 demo: ## install what it needs, build, run the main job end to end
@@ -134,6 +135,14 @@ tsan: ## the same under ThreadSanitizer
 model: ## check the notify/sleep protocol's model with spin
 	$(Q)scripts/install-deps.sh test
 	$(Q)scripts/model.sh
+oracle: ## the store against Xen's own xenstored: the same requests to both
+	$(Q)scripts/install-deps.sh build test
+	$(Q)$(MAKE) --no-print-directory $(oracle) \
+		$(BUILD)/tests/oracle/hypervisor.so
+	$(Q)BUILD=$(BUILD) scripts/oracle.sh $(SEEDS)
+$(BUILD)/tests/oracle/hypervisor.so: tests/oracle/hypervisor.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
 bench: ## every benchmark, each against a peer measured in the same run
 	$(Q)scripts/install-deps.sh build run bench
 	$(Q)$(MAKE) --no-print-directory all bench-programs
