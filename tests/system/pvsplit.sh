@@ -272,16 +272,20 @@ nothing_runs() {
 }
 check "nothing of the guests is left in the store" wait_for 5 only_drivers
 check "no process of theirs" wait_for 5 nothing_runs
-pvsplit run --name victim --disk "$IMG,raw,xvda,rw" --vif vif=0 -- sleep 1000 &
-victim=$!
-wait_for 10 sh -c "pvsplit block-list victim | grep -q 'Connected *Connected'"
+# begin_victim: a guest whose command runs, in $victim.
+begin_victim() {
+	rm -f "$TMP/began"
+	pvsplit run --name victim --disk "$IMG,raw,xvda,rw" --vif vif=0 -- \
+		sh -c 'touch "$1" && exec sleep 1000' sh "$TMP/began" &
+	victim=$!
+	wait_for 20 test -e "$TMP/began"
+}
+begin_victim
 kill -TERM $victim
 wait $victim
 check "a run ends with SIGTERM" test $? -eq 143
 check "and nothing is left" only_drivers
-pvsplit run --name victim --disk "$IMG,raw,xvda,rw" --vif vif=0 -- sleep 1000 &
-victim=$!
-wait_for 10 sh -c "pvsplit block-list victim | grep -q 'Connected *Connected'"
+begin_victim
 kill -KILL $victim
 wait $victim 2>/dev/null
 check "a run that was killed leaves no domain" wait_for 10 only_drivers
