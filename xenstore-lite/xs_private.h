@@ -20,6 +20,7 @@
 
 #include "abi/xs_wire.h"
 #include "util/list.h"
+#include "util/spin.h"
 #include "xenstore-lite/xs.h"
 
 #define XS_MESSAGE_MAX (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)
@@ -78,6 +79,7 @@ struct xs {
 	uint64_t timer_at_ns, retry_at_ns, timeout_ns;
 	unsigned nr_failures; /* since a message was received */
 	bool full, closed;    /* send: no room; no more for ever */
+	struct spin spin;     /* before a blocking call sleeps */
 	size_t rx_start, rx_len;
 	char rx[4 * XS_MESSAGE_MAX];
 

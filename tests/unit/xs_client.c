@@ -5,6 +5,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -522,6 +523,66 @@ static void nonsense_ends_the_connection(void)
 	UNIT_CHECK(read_from_liar("", 0) == -ECONNRESET);
 }
 
+struct sloth {
+	int fd;
+	unsigned nr_answers, delay_us;
+};
+
+static void *answer_late(void *arg)
+{
+	static const struct xsd_sockmsg ok = { .type = XS_WRITE, .len = 3 };
+	const struct sloth *sloth = arg;
+	char buf[sizeof(ok) + 3];
+
+	for (unsigned i = 0; i < sloth->nr_answers; i++) {
+		struct xsd_sockmsg hdr = ok;
+
+		if (recv(sloth->fd, buf, sizeof(buf), 0) < (int)sizeof(hdr))
+			break;
+		memcpy(&hdr.req_id, buf + offsetof(struct xsd_sockmsg, req_id),
+		       sizeof(hdr.req_id));
+		usleep(sloth->delay_us);
+		memcpy(buf, &hdr, sizeof(hdr));
+		memcpy(buf + sizeof(hdr), "OK", 3);
+		if (send(sloth->fd, buf, sizeof(buf), MSG_NOSIGNAL) < 0)
+			break;
+	}
+	return NULL;
+}
+
+static uint64_t own_cpu_us(void)
+{
+	struct rusage ru;
+
+	if (getrusage(RUSAGE_THREAD, &ru))
+		return 0;
+	return (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000 +
+	       (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec);
+}
+
+/* Polling before a sleep is for answers that come at once. */
+static void a_call_whose_answer_takes_long_sleeps(void)
+{
+	struct sloth sloth = { .nr_answers = 20, .delay_us = 20000 };
+	pthread_t thread;
+	struct xs *xs;
+	uint64_t cpu_us;
+	int pair[2];
+
+	UNIT_REQUIRE(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	UNIT_REQUIRE(xs_open_fd(pair[0], &xs) == 0);
+	sloth.fd = pair[1];
+	UNIT_REQUIRE(!pthread_create(&thread, NULL, answer_late, &sloth));
+	cpu_us = own_cpu_us();
+	for (unsigned i = 0; i < sloth.nr_answers; i++)
+		UNIT_CHECK(xs_write(xs, 0, "/", "", 0) == 0);
+	cpu_us = own_cpu_us() - cpu_us;
+	UNIT_CHECK(cpu_us < sloth.nr_answers * sloth.delay_us / 10);
+	pthread_join(thread, NULL);
+	xs_close(xs);
+	close(pair[1]);
+}
+
 static void the_end_of_the_store_is_noticed(void)
 {
 	struct xs *xs;
@@ -549,4 +610,5 @@ UNIT_MAIN("xs_client", UNIT_TEST(values_go_there_and_back),
 	  UNIT_TEST(domains_are_asked_for_and_released),
 	  UNIT_TEST(control_takes_words_and_answers_text),
 	  UNIT_TEST(nonsense_ends_the_connection),
+	  UNIT_TEST(a_call_whose_answer_takes_long_sleeps),
 	  UNIT_TEST(the_end_of_the_store_is_noticed))
