@@ -116,6 +116,21 @@ if [ "$control" ]; then
 	check "counts its work" sh -c "XENSTORED_PATH=$RUN/0/xenstore \
 		'$control' stats ops | grep -q '^op name=READ count=[1-9]'"
 	check_fails "knows no other command" as 0 "$control" nonsense
+
+	as 0 xenstore-watch -n 2 /t/live >"$TMP/watched" 2>&1 &
+	watcher=$!
+	wait_for 10 grep -qx /t/live "$TMP/watched"
+	check "goes on as another program" as 0 "$control" live-update \
+		"$BUILD/bin/xenstored-lite"
+	check "and says so" wait_for 10 grep -q "live update: done" \
+		"$daemon_out.err"
+	as 0 xenstore-write /t/live 1
+	check "with every watch" wait "$watcher"
+	check "and its figures" sh -c "XENSTORED_PATH=$RUN/0/xenstore \
+		'$control' stats ops | grep -q '^op name=RM count=[1-9]'"
+	check_fails "but not as what is no program" \
+		as 0 "$control" live-update /etc/passwd
+	check "and goes on then" as 0 xenstore-read /t/live
 else
 	skip "control: needs xenstore-control (xen-utils-VERSION)"
 fi
