@@ -13,12 +13,16 @@
 #include <unistd.h>
 
 #include "platform/lite_wire.h"
+#include "util/clock.h"
 #include "util/fdmsg.h"
 #include "util/list.h"
 #include "util/log.h"
 #include "xenstore-lite/domctl.h"
 
 _Static_assert(DOMCTL_NAME_MAX == LITE_NAME_MAX, "one notion of a name");
+
+/* Until a send is tried again that failed although nothing was under way. */
+#define RETRY_NS (50 * NS_PER_MS)
 
 enum note_state {
 	QUEUED, /* a message of it is to be sent */
@@ -48,6 +52,7 @@ struct store_link {
 	void *arg;
 	int sock;	     /* -1: no store */
 	struct loop_fd *src; /* NULL: it is not talked to any more */
+	struct loop_timer *retry;
 	uint64_t next_seq, next_answer;
 	uint64_t sync_seq; /* 0: not sent to this store yet */
 	bool connected;	   /* DOMCTL_BROKER was the first message */
@@ -143,10 +148,12 @@ static void tell_broker(struct store_link *link)
 
 /*
  * As much as the window has room for. What cannot be sent now is sent after
- * the next answer; a store that is going says so by its end of file.
+ * the next answer, or a while later when none is due; a store that is going
+ * says so by its end of file.
  */
-static void pump(struct store_link *link)
+static void pump(void *arg)
 {
+	struct store_link *link = arg;
 	int err = 0;
 
 	if (!link->src)
@@ -159,6 +166,8 @@ static void pump(struct store_link *link)
 		else
 			break;
 	}
+	if (err && link->next_seq == link->next_answer)
+		loop_timer_arm(link->retry, clock_now_ns() + RETRY_NS);
 }
 
 /* ---- hearing ------------------------------------------------------------ */
@@ -377,9 +386,15 @@ int store_link_open(struct loop *loop, const struct store_link_ops *ops,
 		    void *arg, struct store_link **ret)
 {
 	struct store_link *link = calloc(1, sizeof(*link));
+	int err;
 
 	if (!link)
 		return -ENOMEM;
+	err = loop_timer_add(loop, pump, link, &link->retry);
+	if (err) {
+		free(link);
+		return err;
+	}
 	link->loop = loop;
 	link->ops = ops;
 	link->arg = arg;
@@ -395,6 +410,7 @@ void store_link_close(struct store_link *link)
 	if (!link)
 		return;
 	store_link_detach(link);
+	loop_timer_remove(link->retry);
 	for (unsigned i = 0; i < NR_STATES; i++)
 		while (!list_empty(&link->notes[i]))
 			forget(link, first(&link->notes[i]));

@@ -16,6 +16,7 @@
 #include "platform/lite_control.h"
 #include "platform/lite_wire.h"
 #include "tests/unit/unit.h"
+#include "util/clock.h"
 #include "util/fdmsg.h"
 #include "util/log.h"
 #include "util/num.h"
@@ -728,6 +729,28 @@ static void gives_each_store_the_same_connection(void)
 	end();
 }
 
+/* The kernel had no room, although the store had read everything. */
+static void tries_again_when_it_could_not_send(void)
+{
+	struct domctl_msg msg;
+	unsigned nr_junk = 0;
+	int pair[2];
+
+	begin();
+	must(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair),
+	     "socketpair");
+	while (send(pair[0], &msg, 1, MSG_DONTWAIT) == 1)
+		nr_junk++;
+	must(!store_link_attach(scene.link, pair[0]), "attach");
+	scene.store = pair[1];
+	settle();
+	while (nr_junk--)
+		must(recv(scene.store, &msg, 1, MSG_DONTWAIT) == 1, "junk");
+	must(!loop_once(scene.loop, clock_now_ns() + NS_PER_S), "loop_once");
+	UNIT_CHECK(learns(DOMCTL_CREATE, 0) == 1 && syncs());
+	end();
+}
+
 static void tells_the_store_when_it_ends_in_order(void)
 {
 	struct domctl_msg msg;
@@ -761,4 +784,5 @@ UNIT_MAIN("broker_store",
 	  UNIT_TEST(stops_listening_to_a_store_that_talks_nonsense),
 	  UNIT_TEST(never_uses_a_life_again),
 	  UNIT_TEST(gives_each_store_the_same_connection),
+	  UNIT_TEST(tries_again_when_it_could_not_send),
 	  UNIT_TEST(tells_the_store_when_it_ends_in_order))
