@@ -391,8 +391,9 @@ static void channel_lost(struct blkfront *bf)
 
 static void store_lost(struct blkfront *bf)
 {
-	log_warn("%s: lost the store; the disk goes on while its backend lives",
-		 bf->dev.name);
+	log_warn(
+		"%s: lost the broker; the disk goes on while its backend lives",
+		bf->dev.name);
 	bf->store_gone = true;
 	epoll_ctl(bf->epoll_fd, EPOLL_CTL_DEL, xs_fd(bf->xs), NULL);
 	if (bf->link != LINK_UP)

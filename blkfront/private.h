@@ -120,7 +120,7 @@ struct blkfront {
 
 	struct platform *platform;
 	struct xs *xs;
-	bool store_gone; /* the data path goes on without */
+	bool store_gone; /* for good; the data path goes on without */
 	struct xenbus_device dev;
 	bool dev_started;
 	struct grant_pool *pool;

@@ -87,7 +87,7 @@ void netfront_recv_done(struct netfront *nf);
  * Handle events: tx completions, the store, the backend's death and return.
  * No frame may be prepared or received and not done meanwhile. Returns 0; 1
  * when the link state may have changed; -errno lost for good (-ECONNRESET: the
- * store is gone).
+ * broker is gone).
  */
 int netfront_poll(struct netfront *nf);
 bool netfront_link_up(const struct netfront *nf);

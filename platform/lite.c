@@ -164,9 +164,13 @@ static void lite_close(struct platform *p)
 static int lite_store_connect(struct platform *p)
 {
 	struct lite *l = lite_of(p);
+	struct pollfd pfd = { .fd = l->sock };
 
 	if (!l->store_path)
 		return -EOPNOTSUPP;
+	/* Nobody will start a store any more. */
+	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP))
+		return -ECONNRESET;
 	return unix_connect_now(l->store_path, SOCK_STREAM);
 }
 

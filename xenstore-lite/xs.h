@@ -59,7 +59,8 @@ int xs_open_fd(int fd, struct xs **ret) PV_MUST_CHECK;
  * fn(arg) returns a connected socket, which becomes the library's, or -errno;
  * it must not wait for the store. Its first error is xs_open's, but for
  * -EAGAIN (the store's queue is full), which is tried again as later ones are.
- * It runs inside any call here and must not use xs.
+ * -ECONNRESET says that there will be no store any more: then this client is
+ * lost as one of xs_open_fd. It runs inside any call here and must not use xs.
  */
 typedef int xs_connect_fn(void *arg);
 int xs_open(xs_connect_fn *fn, void *arg, struct xs **ret) PV_MUST_CHECK;

@@ -185,6 +185,7 @@ void xs_conn_lost(struct xs *xs, int err)
 	close_link(xs);
 	if (!xs->connect) {
 		xs->err = err;
+		xs->timer_at_ns = 0;
 		timer_arm(xs, 0); /* whoever waits is told */
 	} else {
 		/* One that talks nonsense is given time to come to itself. */
@@ -213,6 +214,11 @@ static int connect_now(struct xs *xs)
 		err = use_link(xs, link);
 		if (err)
 			link->ops->close(link);
+	}
+	if (err == -ECONNRESET) {
+		xs->connect = NULL;
+		xs_conn_lost(xs, err);
+		return err;
 	}
 	if (err) {
 		retry_later(xs);

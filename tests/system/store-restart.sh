@@ -206,6 +206,13 @@ check "blkbackd's worker is killed and comes again" \
 check "the disk is right" the_disk_is_right
 check "netbackd's as well" kill_worker_of "$NETBACKD" netbackd
 check "frames pass" in_ns g1 ping -q -c 5 -i 0.1 -W 5 10.99.0.12
-check "the disk can be detached" pvsplit block-detach guest1 xvda
-check "its server has ended" wait_for 15 process_gone "$FUSE"
+
+# ---- and the end of brokerd is that of all
+kill -KILL "$BROKERD"
+check_fails "without brokerd the disk is an error, in time" timeout 15 \
+	dd if=/dev/zero of="$MNT/disk" bs=4k count=1 conv=fsync,notrunc
+check "and the guests' interfaces end" wait_for 15 process_gone "$FRONT1"
+check "blkbackd ends" wait_for 15 process_gone "$BLKBACKD"
+check "netbackd ends" wait_for 15 process_gone "$NETBACKD"
+check "the disk's server ends" wait_for 15 process_gone "$FUSE"
 finish

@@ -32,6 +32,7 @@ struct mortal {
 	unsigned nr_connects;	  /* that were made */
 	unsigned nr_tries;	  /* and those that were not */
 	unsigned nr_refusals;	  /* tries to refuse from now on */
+	int refusal;		  /* with; 0: -ECONNREFUSED */
 	const void *lie;	  /* given before anything else, once */
 	size_t lie_len;
 	/* What the next connection's life is; NULL: for ever. */
@@ -155,7 +156,7 @@ static inline int mortal_connect(void *arg, struct xs_link **ret)
 	m->nr_tries++;
 	if (m->nr_refusals) {
 		m->nr_refusals--;
-		return -ECONNREFUSED;
+		return m->refusal ? m->refusal : -ECONNREFUSED;
 	}
 	m->peer = peer_open(m->xsd, m->domid);
 	if (!m->peer)

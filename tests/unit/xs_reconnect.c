@@ -525,6 +525,36 @@ static void a_store_that_is_not_there_is_tried_with_pauses(void)
 	mortal_close(&m);
 }
 
+static void told(void *arg, int err, const char *data, size_t len)
+{
+	(void)data;
+	(void)len;
+	*(int *)arg = err;
+}
+
+static void a_store_that_never_comes_back_is_the_end(void)
+{
+	struct mortal m = { .refusal = -ECONNRESET };
+	struct xs_request rq = { .op = XS_OP_READ, .path = "/", .done = told };
+	struct xs *xs;
+	int err = 0;
+
+	rq.arg = &err;
+	m.nr_refusals = 1;
+	UNIT_CHECK(mortal_open(&m, &xs) == -ECONNRESET);
+	mortal_close(&m);
+	UNIT_REQUIRE(mortal_open(&m, &xs) == 0);
+	mortal_die(&m);
+	m.nr_refusals = 1;
+	UNIT_CHECK(xs_submit(xs, &rq) == 0);
+	UNIT_CHECK(xs_mkdir(xs, 0, "/a") == -ECONNRESET);
+	UNIT_CHECK(xs_dispatch(xs) == -ECONNRESET && err == -ECONNRESET);
+	UNIT_CHECK(xs_submit(xs, &rq) == -ECONNRESET);
+	UNIT_CHECK(m.nr_connects == 1 && !xs_pending(xs));
+	xs_close(xs);
+	mortal_close(&m);
+}
+
 UNIT_MAIN("xs_reconnect", UNIT_TEST(a_death_at_any_byte_changes_no_result),
 	  UNIT_TEST(many_deaths_in_a_row_change_no_result),
 	  UNIT_TEST(a_lost_transaction_is_never_taken_for_a_new_one),
@@ -534,4 +564,5 @@ UNIT_MAIN("xs_reconnect", UNIT_TEST(a_death_at_any_byte_changes_no_result),
 	  UNIT_TEST(reset_leaves_our_watches_and_no_transaction),
 	  UNIT_TEST(what_may_not_be_done_twice_is_not),
 	  UNIT_TEST(a_store_that_talks_nonsense_is_left),
-	  UNIT_TEST(a_store_that_is_not_there_is_tried_with_pauses))
+	  UNIT_TEST(a_store_that_is_not_there_is_tried_with_pauses),
+	  UNIT_TEST(a_store_that_never_comes_back_is_the_end))
