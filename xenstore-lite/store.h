@@ -49,17 +49,18 @@ void node_state_fini(struct node_state *state); /* leaves it zeroed */
 int64_t node_state_bytes(const struct node_state *state);
 
 struct store_node {
-	struct hnode by_path;
 	struct store_node *parent; /* NULL for the root */
 	struct list siblings, children, owned;
 	struct xsd_domain *owner;
-	struct node_state state;
-	uint64_t generation;	      /* unique; new when state changes */
 	uint64_t children_generation; /* new when the set of children changes */
 	uint32_t nr_children;
-	uint16_t len;
 	domid_t writer;		 /* who gave it its generation */
 	domid_t children_writer; /* the same of its children's */
+	/* What a look-up needs, side by side: a big tree fits no cache. */
+	struct hnode by_path;
+	struct node_state state;
+	uint64_t generation; /* unique; new when state changes */
+	uint16_t len;
 	char path[];
 };
 
