@@ -68,7 +68,7 @@ libs   := $(foreach c,$(COMPONENTS),$(call lib,$(c)))
 link    = -Wl,--start-group $(libs) -Wl,--end-group $(LDLIBS)
 bins   := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $(p)))
 tests  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c tests/abi/*.c \
-	tests/sim/*.c tests/hostile/*.c))
+	tests/sim/*.c tests/hostile/*.c tests/system/*.c))
 oracle := $(BUILD)/tests/oracle/xenstored
 fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)
