@@ -316,7 +316,7 @@ static void xsa_326_transactions_cost_its_quota_at_most(void)
  */
 static void xsa_416_anothers_events_do_not_exhaust_a_victim(void)
 {
-	char path[64];
+	char path[512];
 
 	UNIT_REQUIRE(stage_begin());
 	peer_write(stage.evil, 0, "data/open", "");
@@ -325,10 +325,10 @@ static void xsa_416_anothers_events_do_not_exhaust_a_victim(void)
 		   0);
 	peer_heard(stage.victim, "/local/domain/1/data/open=w");
 	for (unsigned i = 0; i < 20000; i++) {
-		snprintf(path, sizeof(path), "data/open/%u", i % 900);
+		snprintf(path, sizeof(path), "data/open/%0400u", i % 900);
 		UNIT_CHECK(peer_write(stage.evil, 0, path, "") == 0);
 		if (i % 900 == 899)
-			peer_text(stage.evil, XS_RM, 0, "data/open/1");
+			peer_text(stage.evil, XS_RM, 0, path);
 	}
 	UNIT_CHECK(xsd_domain_find(&stage.xsd->store.domains, 2)->event_bytes <=
 		   256 * 1024 + 4096);

@@ -338,10 +338,21 @@ static void xsa_323_a_path_that_was_accepted_can_be_removed(void)
 	stage_end();
 }
 
-/* "/local/domain/" itself, and homes that are nobody's. */
+/*
+ * "/local/domain/" itself, and homes that are nobody's. Defence: no path ends
+ * in a slash, for a guest or for domain 0.
+ */
 static void xsa_481_no_node_is_made_that_its_prefix_hides(void)
 {
 	UNIT_REQUIRE(stage_begin());
+	for (unsigned i = 0; i < 2; i++) {
+		struct peer *p = i ? stage.root : stage.evil;
+
+		UNIT_CHECK(peer_write(p, 0, "/local/domain/", "") == -EINVAL);
+		UNIT_CHECK(peer_write(p, 0, "/local/domain/1/", "") == -EINVAL);
+		UNIT_CHECK(peer_text(p, XS_MKDIR, 0, "data/") == -EINVAL);
+		UNIT_CHECK(peer_watch(p, "data/", "t") == -EINVAL);
+	}
 	UNIT_CHECK(peer_write(stage.evil, 0, "/local/domain/99/x", "") ==
 		   -EACCES);
 	UNIT_CHECK(peer_write(stage.evil, 0, "/local/domain/01/data/x", "") ==
