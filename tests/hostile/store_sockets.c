@@ -168,6 +168,14 @@ static bool receive(int fd, void *data, size_t len)
 	return got == len;
 }
 
+static bool is_hung_up(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	return poll(&pfd, 1, WAIT_MS) == 1 && recv(fd, &byte, 1, 0) <= 0;
+}
+
 /* The next answer, events left out: its type, or -1. */
 static int answer(int fd, char *payload)
 {
@@ -311,7 +319,7 @@ static void a_message_that_never_ends_stops_nobody(void)
 	/* A length that lies hangs up this one, not its siblings. */
 	hdr.len = UINT32_MAX;
 	UNIT_CHECK(send(fds[2], &hdr, sizeof(hdr), MSG_NOSIGNAL) == 16);
-	UNIT_CHECK(recv(fds[2], &hdr, 1, 0) == 0);
+	UNIT_CHECK(is_hung_up(fds[2]));
 	hdr.len = 7;
 	UNIT_CHECK(send(fds[0], (char *)&hdr + 9, 7, MSG_NOSIGNAL) == 7);
 	UNIT_CHECK(send(fds[0], "data/x", 7, MSG_NOSIGNAL) == 7);
