@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "xenstore-lite/use.h"
+
 /* A node as this view has it, without touching it; NULL when absent. */
 static const struct node_state *view(const struct access *ax, const char *path,
 				     size_t len, uint64_t hash)
@@ -266,6 +268,7 @@ int access_write(const struct access *ax, const struct xpath *path,
 		return err;
 	if (len > ax->domain->limits->node_bytes)
 		return -ENOSPC;
+	use_saw(ax->domain, XSD_USE_NODE_BYTES, len);
 	value = blob_new(data, len, &err);
 	if (err)
 		return err;

@@ -30,6 +30,10 @@ enum xsd_use {
 	XSD_USE_MEMORY,
 	XSD_USE_EVENTS,
 	XSD_USE_CONNECTIONS,
+	/* Of one request: there is no "now", only the highest. */
+	XSD_USE_NODE_BYTES,
+	XSD_USE_PERMS,
+	XSD_USE_PATH_BYTES,
 	XSD_NR_USES
 };
 

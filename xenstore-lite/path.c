@@ -67,7 +67,7 @@ static size_t home_len(const char *text)
 int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 		struct xpath *ret)
 {
-	size_t given = strlen(text);
+	size_t given = strlen(text), counted = given;
 	int len;
 
 	ret->rel_off = 0;
@@ -75,7 +75,8 @@ int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 	if (text[0] == '@')
 		return -EINVAL;
 	if (text[0] == '/') {
-		if (given > XSD_PATH_MAX || given - home_len(text) > path_bytes)
+		counted = given - home_len(text);
+		if (given > XSD_PATH_MAX || counted > path_bytes)
 			return -EINVAL;
 		memcpy(ret->text, text, given + 1);
 		len = (int)given;
@@ -91,6 +92,7 @@ int xpath_parse(const char *text, domid_t domid, uint32_t path_bytes,
 	if (!is_canonical(ret->text, (size_t)len))
 		return -EINVAL;
 	ret->len = (uint16_t)len;
+	ret->counted = (uint16_t)counted;
 	return 0;
 }
 
@@ -105,6 +107,7 @@ int xpath_parse_any(const char *text, domid_t domid, uint32_t path_bytes,
 		return -EINVAL;
 	memcpy(ret->text, text, len + 1);
 	ret->len = (uint16_t)len;
+	ret->counted = ret->len;
 	ret->rel_off = 0;
 	return 0;
 }

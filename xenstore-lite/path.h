@@ -24,6 +24,7 @@
 struct xpath {
 	uint16_t len;	  /* without the NUL */
 	uint16_t rel_off; /* where the part that the client gave begins */
+	uint16_t counted; /* bytes of it that the domain's limit is for */
 	char text[XSD_PATH_MAX + 1];
 };
 

@@ -54,11 +54,21 @@ void request_answer_ok(struct xsd_conn *conn, const struct request *rq)
 	request_answer_string(conn, rq, "OK");
 }
 
+/* What was asked for, whatever becomes of it. */
+static int path_seen(const struct xsd_conn *conn, const struct xpath *path,
+		     int err)
+{
+	if (!err)
+		use_saw(conn->domain, XSD_USE_PATH_BYTES, path->counted);
+	return err;
+}
+
 int request_path(const struct xsd_conn *conn, const char *text,
 		 struct xpath *ret)
 {
-	return xpath_parse(text, conn->domain->domid,
-			   conn->domain->limits->path_bytes, ret);
+	return path_seen(conn, ret,
+			 xpath_parse(text, conn->domain->domid,
+				     conn->domain->limits->path_bytes, ret));
 }
 
 int request_only_path(const struct xsd_conn *conn, const struct request *rq,
@@ -101,8 +111,10 @@ int request_only_domid(const struct request *rq, uint32_t *ret)
 int request_any_path(const struct xsd_conn *conn, const char *text,
 		     struct xpath *ret)
 {
-	return xpath_parse_any(text, conn->domain->domid,
-			       conn->domain->limits->path_bytes, ret);
+	return path_seen(conn, ret,
+			 xpath_parse_any(text, conn->domain->domid,
+					 conn->domain->limits->path_bytes,
+					 ret));
 }
 
 struct txn *request_txn(const struct xsd_conn *conn, uint32_t id)

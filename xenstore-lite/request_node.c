@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "util/num.h"
+#include "xenstore-lite/use.h"
 
 /* ---- reading ---------------------------------------------------------- */
 
@@ -238,6 +239,7 @@ int do_set_perms(struct xsd_conn *conn, const struct request *rq)
 			  conn->domain->limits->perms, &perms);
 	if (err)
 		return err;
+	use_saw(conn->domain, XSD_USE_PERMS, perms->nr);
 	if (args[0][0] == '@')
 		err = special_set_perms(conn, rq, args[0], perms);
 	else

@@ -43,6 +43,9 @@ const char *use_name(enum xsd_use use)
 		[XSD_USE_MEMORY] = "memory",
 		[XSD_USE_EVENTS] = "event-memory",
 		[XSD_USE_CONNECTIONS] = "connections",
+		[XSD_USE_NODE_BYTES] = "node-size",
+		[XSD_USE_PERMS] = "node-permissions",
+		[XSD_USE_PATH_BYTES] = "path-max",
 	};
 
 	return names[use];
@@ -59,6 +62,9 @@ uint32_t use_now(const struct xsd_domain *domain, enum xsd_use use)
 	case XSD_USE_MEMORY: return memory(domain);
 	case XSD_USE_EVENTS: return domain->event_bytes;
 	case XSD_USE_CONNECTIONS: return domain->nr_conns;
+	case XSD_USE_NODE_BYTES:
+	case XSD_USE_PERMS:
+	case XSD_USE_PATH_BYTES:
 	case XSD_NR_USES: break;
 	}
 	return 0;

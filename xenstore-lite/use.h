@@ -3,6 +3,7 @@
  * use.h - what a domain uses of its quotas, now and at most. Private to the
  * store.
  *
+ * What is bounded in one request (the size of a value, say) has no "now": 0.
  * The highest is what was seen at the end of a request of the domain's own,
  * when an event was queued, when a transaction ended and whenever an operator
  * looks: what others give a domain and take away again between those goes

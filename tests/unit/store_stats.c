@@ -341,6 +341,20 @@ static void tells_what_a_domain_uses_of_its_quotas(void)
 			  "quota domid=3 name=transaction-nodes now=0 max=3 "
 			  "limit=1024") == 0);
 	UNIT_CHECK(nr_lines_of(root->reply, "quota domid=0 ") == 0);
+	UNIT_CHECK(peer_write(guest, 0, "data/abc", "12345") == 0);
+	UNIT_CHECK(peer_chmod(guest, 0, "/local/domain/3/data/abc", "n3 r0") ==
+		   0);
+	UNIT_CHECK(control(root, "stats quotas 3") == 0);
+	UNIT_CHECK(strcmp(line_of(root->reply, "quota domid=3 name=node-size"),
+			  "quota domid=3 name=node-size now=0 max=5 "
+			  "limit=2048") == 0);
+	UNIT_CHECK(strcmp(line_of(root->reply,
+				  "quota domid=3 name=node-permissions"),
+			  "quota domid=3 name=node-permissions now=0 max=2 "
+			  "limit=5") == 0);
+	UNIT_CHECK(strcmp(line_of(root->reply, "quota domid=3 name=path-max"),
+			  "quota domid=3 name=path-max now=0 max=8 "
+			  "limit=2048") == 0);
 	UNIT_CHECK(control(root, "stats quotas") == 0);
 	UNIT_CHECK(strcmp(line_of(root->reply, "quota domid=0 name=watches"),
 			  "") == 0);
