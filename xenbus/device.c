@@ -79,6 +79,11 @@ static bool go(struct xenbus_device *dev, enum xenbus_state to)
 	}
 }
 
+static void set_dead(struct xenbus_device *dev)
+{
+	dev->live = dev->announced = dev->connected = false;
+}
+
 static bool finish(struct xenbus_device *dev)
 {
 	enum xenbus_state to;
@@ -93,7 +98,7 @@ static bool finish(struct xenbus_device *dev)
 		if (err)
 			log_limited(&dev->limit, LOG_WARN, "%s: disconnect: %s",
 				    dev->name, strerrordesc_np(-err));
-		dev->live = dev->connected = false;
+		set_dead(dev);
 	}
 	to = xenbus_after_disconnect(dev->driver->role, dev->state,
 				     dev->otherend_state);
@@ -141,9 +146,10 @@ static bool do_announce(struct xenbus_device *dev)
 	int err;
 
 	dev->live = true;
-	err = dev->driver->announce(dev);
+	err = dev->announced ? 0 : dev->driver->announce(dev);
 	if (err && !dev->broken)
 		xenbus_fatal(dev, err, "cannot announce the device");
+	dev->announced = !err;
 	if (dev->closing)
 		return true;
 	return go(dev, dev->driver->role == XENBUS_BACKEND
@@ -450,7 +456,8 @@ void xenbus_disconnected(struct xenbus_device *dev)
 {
 	if (!dev->disconnecting)
 		return;
-	dev->disconnecting = dev->live = dev->connected = false;
+	dev->disconnecting = false;
+	set_dead(dev);
 	/* Whatever the other end says by now, this connection is over. */
 	if (!is_ending(dev))
 		dev->closing = true;

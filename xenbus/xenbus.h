@@ -125,7 +125,8 @@ struct xenbus_device {
 	struct log_limit state_limit;
 	uint64_t close_deadline_ns; /* 0: none */
 	bool live;		    /* announced: a disconnect() is owed */
-	bool connected;	  /* connect() was run, the state perhaps not written */
+	/* The step was done; the store may not have been told in time. */
+	bool announced, connected;
 	bool broken;	  /* xenbus_fatal: no new start before a new event */
 	bool closing;	  /* xenbus_close, fatal or removal: to be acted on */
 	bool alone;	  /* nobody is there to answer: close without waiting */

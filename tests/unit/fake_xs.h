@@ -39,6 +39,8 @@ struct xs {
 	bool lost;
 	/* Runs once, before the next commit of this connection. */
 	void (*before_commit)(void);
+	/* That transaction from now on times out; 0: none. */
+	unsigned txn_timeout_at;
 };
 
 struct xs_watch {
@@ -202,6 +204,25 @@ void xs_close(struct xs *xs)
 					    link));
 	list_del(&xs->link);
 	free(xs);
+}
+
+/* What a client sees of a store that was started again. */
+static inline void fake_fire_everything(struct xs *xs)
+{
+	list_for_each(l, &xs->watches) {
+		struct xs_watch *w = container_of(l, struct xs_watch, link);
+
+		fake_queue(xs, w, w->path);
+	}
+}
+
+/* What happened while there was no connection to hear of it. */
+static inline void fake_forget_events(struct xs *xs)
+{
+	list_for_each_safe(l, tmp, &xs->events) {
+		list_del(l);
+		free(container_of(l, struct fake_event, link));
+	}
 }
 
 bool xs_pending(const struct xs *xs)
@@ -383,6 +404,8 @@ int xs_transaction(struct xs *xs, xs_txn_fn *fn, void *arg)
 {
 	void (*before)(void) = xs->before_commit;
 
+	if (xs->txn_timeout_at && !--xs->txn_timeout_at)
+		return -ETIMEDOUT;
 	xs->before_commit = NULL;
 	if (before)
 		before();

@@ -329,6 +329,68 @@ static void keeps_the_directory_of_a_domain_that_only_hides_its_state(void)
 	end_scene();
 }
 
+/* ---- the store comes again ---------------------------------------------- */
+
+static void fire_everything(void)
+{
+	fake_fire_everything(back_xs);
+	fake_fire_everything(front_xs);
+	settle();
+}
+
+static void does_nothing_when_everything_fires_again(void)
+{
+	connected_scene();
+	fire_everything();
+	fire_everything();
+	UNIT_CHECK(are_connected() && !fake_trace[0]);
+	UNIT_CHECK(back_spy.announced == 1 && back_spy.connected == 1);
+	UNIT_CHECK(front_spy.announced == 1 && front_spy.connected == 1);
+	UNIT_CHECK(!back_spy.disconnected && !front_spy.disconnected);
+	UNIT_CHECK(xenbus_bus_nr_devices(bus) == 1);
+	/* But what is in the directory may be another now. */
+	UNIT_CHECK(front_spy.changed >= 2);
+	end_scene();
+}
+
+static void sees_what_moved_while_the_store_was_away(void)
+{
+	connected_scene();
+	fake_set(BACK, "online", "0");
+	fake_set(BACK, "state", "5");
+	fake_forget_events(back_xs);
+	fake_forget_events(front_xs);
+	settle();
+	UNIT_CHECK(back_spy.attached && front_spy.attached);
+	fire_everything();
+	UNIT_CHECK(states_are("6", "6"));
+	UNIT_CHECK(!back_spy.attached && !front_spy.attached);
+	end_scene();
+}
+
+/* Each state that either end writes, once in vain. */
+static void goes_on_when_the_store_did_not_take_a_state(void)
+{
+	for (unsigned at = 1; at <= 8; at++) {
+		scene();
+		start_backend();
+		if (at % 2)
+			back_xs->txn_timeout_at = at / 2 + 1;
+		start_frontend();
+		if (at % 2 == 0)
+			front_xs->txn_timeout_at = at / 2;
+		settle();
+		fire_everything();
+		fire_everything();
+		UNIT_CHECK(are_connected());
+		UNIT_CHECK(back_spy.announced == 1 && back_spy.connected == 1);
+		UNIT_CHECK(front_spy.announced == 1 &&
+			   front_spy.connected == 1);
+		UNIT_CHECK(!back_spy.disconnected && !front_spy.disconnected);
+		end_scene();
+	}
+}
+
 int main(void)
 {
 	static const struct unit_case cases[] = {
@@ -354,6 +416,9 @@ int main(void)
 		UNIT_TEST(clears_up_a_detached_device_of_a_dead_domain),
 		UNIT_TEST(
 			keeps_the_directory_of_a_domain_that_only_hides_its_state),
+		UNIT_TEST(does_nothing_when_everything_fires_again),
+		UNIT_TEST(sees_what_moved_while_the_store_was_away),
+		UNIT_TEST(goes_on_when_the_store_did_not_take_a_state),
 	};
 
 	be_quiet("xenbus_again");
