@@ -4,9 +4,8 @@
 # whose data thread has a CPU of its own, a guest with a disk on tmpfs. The peer
 # is fio on the same file, alternately in the same run.
 . "${0%/*}/../tests/system/lib.sh"
+. "${0%/*}/lib-bench.sh"
 requires_cmd fio fio
-requires_cmd taskset util-linux
-[ "$(nproc)" -ge 2 ] || skip_all "needs two CPUs"
 
 PVSPLIT_RUN=$RUN
 export PVSPLIT_RUN
@@ -14,10 +13,6 @@ IMG=$(mktemp /dev/shm/pvsplit-bench.XXXXXX)
 cleanup_more() {
 	rm -f "$IMG"
 }
-# The second CPU that we may use; bench/blk pins itself to the first.
-second=$(taskset -cp $$ | sed 's/.*: //' | tr ',' '\n' |
-	awk -F- '{ for (i = $1; i <= ($2 == "" ? $1 : $2); i++) print i }' |
-	sed -n 2p)
 
 start_daemon brokerd --run-dir "$RUN" || exit 1
 pvsplit domain-create storage >"$TMP/log" && pvsplit domain-create g >"$TMP/log" ||
