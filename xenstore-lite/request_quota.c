@@ -4,7 +4,8 @@
  * See request.h.
  *
  * Numbers are decimal and whole. What changes is in force at once: a domain
- * that has more already keeps it, and gets no more.
+ * that has more already keeps it, and gets no more; a transaction that is open
+ * may still touch as many nodes as when it began.
  */
 #include "xenstore-lite/request.h"
 

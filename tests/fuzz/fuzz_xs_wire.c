@@ -3,7 +3,8 @@
  * fuzz_xs_wire.c - the store's protocol: four clients of three domains, the
  * bytes of the input in pieces. A piece is: whose (1 byte), how long (1), the
  * bytes. The high bit of the first byte puts a header before them whose length
- * is right: type (1), transaction (1).
+ * is right: type (1), transaction (1). The bit below it: the client does not
+ * read what it is told, this time. Each piece takes a millisecond.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -11,9 +12,17 @@
 #include <string.h>
 
 #include "abi/xs_wire.h"
+#include "util/clock.h"
 #include "xenstore-lite/conn.h"
 
 #define NR_CLIENTS 4
+
+static uint64_t now_ns;
+
+static uint64_t clock_of_pieces(void)
+{
+	return now_ns;
+}
 
 static void has_output(void *arg)
 {
@@ -50,12 +59,21 @@ static int drain(struct xsd_conn *conn)
 	return 0;
 }
 
+/* What the daemon does: it feeds who wants to be fed, and gives the others
+ * their next turn. */
+static int serve(struct xsd_conn *conn, const uint8_t *data, size_t len)
+{
+	if (xsd_conn_wants_input(conn))
+		return xsd_conn_feed(conn, data, len);
+	return xsd_conn_sent(conn, 0);
+}
+
 static void feed(struct xsd *xsd, uint32_t domid, struct xsd_conn **conn,
-		 const uint8_t *data, size_t len)
+		 const uint8_t *data, size_t len, bool reads)
 {
 	if (!*conn && xsd_conn_open(xsd, domid, conn, conn))
 		return;
-	if (xsd_conn_feed(*conn, data, len) || drain(*conn)) {
+	if (serve(*conn, data, len) || (reads && drain(*conn))) {
 		xsd_conn_close(*conn);
 		*conn = NULL;
 	}
@@ -64,11 +82,13 @@ static void feed(struct xsd *xsd, uint32_t domid, struct xsd_conn **conn,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct xsd_ops ops = { .output = has_output,
-					    .dropped = dropped };
+					    .dropped = dropped,
+					    .now_ns = clock_of_pieces };
 	static const uint32_t domids[NR_CLIENTS] = { 0, 1, 2, 1 };
 	struct xsd_conn *conns[NR_CLIENTS] = { NULL };
 	struct xsd *xsd;
 
+	now_ns = NS_PER_S;
 	if (xsd_open(1, &ops, &xsd))
 		return 0;
 	if (xsd_domain_create(xsd, 1, 2, "one") ||
@@ -77,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (size >= 2) {
 		unsigned who = data[0] % NR_CLIENTS;
 		size_t len = data[1];
-		int framed = data[0] & 0x80;
+		bool framed = data[0] & 0x80, reads = !(data[0] & 0x40);
 		uint8_t buf[sizeof(struct xsd_sockmsg) + 256];
 		struct xsd_sockmsg hdr = { 0 };
 
@@ -92,12 +112,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			memcpy(buf, &hdr, sizeof(hdr));
 			memcpy(buf + sizeof(hdr), data + 2, len - 2);
 			feed(xsd, domids[who], &conns[who], buf,
-			     sizeof(hdr) + len - 2);
+			     sizeof(hdr) + len - 2, reads);
 		} else {
-			feed(xsd, domids[who], &conns[who], data, len);
+			feed(xsd, domids[who], &conns[who], data, len, reads);
 		}
 		data += len;
 		size -= len;
+		now_ns += NS_PER_MS;
+		xsd_wake(xsd);
 		if (xsd_check(xsd))
 			abort();
 	}
