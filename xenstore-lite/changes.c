@@ -114,6 +114,8 @@ static int create_one(struct txn *txn, const struct xpath *path,
 		return err;
 	if (!txn_node_present(parent))
 		return -EBADMSG;
+	/* As it most often was when the node was made. */
+	perms_share(&state->perms, parent->state.perms);
 	txn_create(txn, parent, node, state, false);
 	return 0;
 }
