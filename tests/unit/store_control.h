@@ -86,7 +86,7 @@ static inline unsigned nr_lines_of(const char *text, const char *begin)
 {
 	unsigned nr = 0;
 
-	for (; *text; text = next_line(text))
+	for (; text && *text; text = next_line(text))
 		nr += strncmp(text, begin, strlen(begin)) == 0;
 	return nr;
 }
