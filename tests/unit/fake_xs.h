@@ -31,7 +31,8 @@ struct fake_node {
 static struct fake_node fake_nodes[FAKE_NODES_MAX];
 static struct list fake_connections = LIST_INIT(fake_connections);
 static bool fake_domain_exists[16];
-static unsigned fake_writes; /* of `state` nodes, by anybody */
+static unsigned fake_txn_timeout_at; /* of the next connection; below */
+static unsigned fake_writes;	     /* of `state` nodes, by anybody */
 static char fake_trace[256]; /* "2>3<4>": > the backend's, < the frontend's */
 
 struct xs {
@@ -191,6 +192,8 @@ static inline struct xs *fake_open(void)
 		abort();
 	list_init(&xs->watches);
 	list_init(&xs->events);
+	xs->txn_timeout_at = fake_txn_timeout_at;
+	fake_txn_timeout_at = 0;
 	list_add_tail(&fake_connections, &xs->link);
 	return xs;
 }
