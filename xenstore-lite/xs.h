@@ -11,16 +11,17 @@
  * When the connection is lost (the store ends, talks nonsense, or does not
  * answer in time) a client of xs_open goes on:
  *
- *   connection	  made anew, at once, then with pauses of 10 ms doubling to 1 s.
- *		  Calls wait meanwhile, up to their time-out.
- *   watches	  registered again before anything else. Each fires once, with
- *		  the path that it watches: whatever changed, look again. One
- *		  that the store refuses fires too, and is asked for every
- *second. requests	  that were not answered are sent again. That has the
- *effect of one, done later; others may see it twice. Exceptions: a CONTROL or
- *RELEASE that may have been carried out answers -ECONNRESET. transactions are
- *over: what was asked in one, and its end, answers -EAGAIN. xs_transaction
- *begins again. A commit whose answer was lost may have happened.
+ * - The connection is made anew, at once, then with pauses of 10 ms doubling to
+ *   1 s. Calls wait meanwhile, up to their time-out.
+ * - Watches are registered again before anything else. Each fires once, with
+ *   its own path: whatever changed, look again. One that the store refuses
+ *   fires too, and is asked for every second.
+ * - Requests that were not answered are sent again. That has the effect of one,
+ *   done later; others may see it twice. Not so a CONTROL or RELEASE that may
+ *   have been carried out: it answers -ECONNRESET.
+ * - Transactions are over: what was asked in one, and its end, answers -EAGAIN.
+ *   xs_transaction begins again. A commit whose answer was lost may have
+ *   happened.
  *
  * A client of xs_open_fd has no way back: every call from then on answers
  * -ECONNRESET.
@@ -31,7 +32,7 @@
  * Thread: a connection belongs to one thread. Logs: never.
  * Errors: 0 or -errno, the store's own error names mapped to errno (-ENOENT,
  * -EACCES, -EAGAIN, -EQUOTA as -EDQUOT, ...); -E2BIG a request that does not
- *fit a message; -ETIMEDOUT; -ENOMEM; -ECONNRESET and -EPROTO (the store talks
+ * fit a message; -ETIMEDOUT; -ENOMEM; -ECONNRESET and -EPROTO (the store talks
  * nonsense) as above.
  * Source: xen/include/public/io/xs_wire.h, docs/misc/xenstore.txt.
  */
