@@ -340,6 +340,26 @@ static void a_callback_may_unwatch_itself_and_others(void)
 	service_close(&s, xs);
 }
 
+static void a_watch_goes_as_deep_as_it_is_told(void)
+{
+	struct service s;
+	struct xs *xs[1];
+	struct seen shallow = { 0 }, deep = { 0 };
+	struct xs_watch *a, *b;
+
+	UNIT_REQUIRE(service_open(&s, domain0, 1, xs));
+	UNIT_REQUIRE(xs_watch_depth(xs[0], "/a", 1, saw, &shallow, &a) == 0);
+	UNIT_REQUIRE(xs_watch(xs[0], "/a", saw, &deep, &b) == 0);
+	UNIT_CHECK(dispatch_until(xs[0], &deep.nr, 1));
+	UNIT_CHECK(xs_write(xs[0], 0, "/a/b", "", 0) == 0);
+	UNIT_CHECK(dispatch_until(xs[0], &deep.nr, 2));
+	UNIT_CHECK(shallow.nr == 2);
+	UNIT_CHECK(xs_write(xs[0], 0, "/a/b/c", "", 0) == 0);
+	UNIT_CHECK(dispatch_until(xs[0], &deep.nr, 3));
+	UNIT_CHECK(shallow.nr == 2);
+	service_close(&s, xs);
+}
+
 static void waiting_events_are_bounded(void)
 {
 	struct service s;
@@ -605,6 +625,7 @@ UNIT_MAIN("xs_client", UNIT_TEST(values_go_there_and_back),
 	  UNIT_TEST(a_watch_calls_back_from_dispatch_only),
 	  UNIT_TEST(nothing_is_called_after_unwatch),
 	  UNIT_TEST(a_callback_may_unwatch_itself_and_others),
+	  UNIT_TEST(a_watch_goes_as_deep_as_it_is_told),
 	  UNIT_TEST(waiting_events_are_bounded),
 	  UNIT_TEST(a_transaction_is_tried_again_until_it_holds),
 	  UNIT_TEST(domains_are_asked_for_and_released),
