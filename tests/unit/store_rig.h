@@ -37,6 +37,10 @@ struct rig {
 	struct model m;
 	uint64_t life; /* the last one given to a domain */
 	struct rig_conn conns[MODEL_CONNS];
+	const struct xsd_ops *ops;
+	/* Of the store that is to take this one's place (store_update.h). */
+	struct xsd_conn *fresh[MODEL_CONNS];
+	bool updating;
 	/* Around every call into the store, when set. */
 	void (*enter)(void);
 	/* Says whether memory was refused meanwhile. */
@@ -96,6 +100,11 @@ static inline void rig_dropped(void *arg)
 {
 	struct rig_conn *c = arg;
 
+	if (c->rig->updating) {
+		xsd_conn_close(c->rig->fresh[c - c->rig->conns]);
+		c->rig->fresh[c - c->rig->conns] = NULL;
+		return;
+	}
 	xsd_conn_close(c->conn);
 	c->conn = NULL;
 	memset(c->tx_ids, 0, sizeof(c->tx_ids));

@@ -7,6 +7,7 @@
 #define TESTS_UNIT_STORE_STEPS_H
 
 #include "tests/unit/store_rig.h"
+#include "tests/unit/store_update.h"
 #include "tests/unit/store_words.h"
 
 /* ---- transactions -------------------------------------------------------- */
@@ -390,6 +391,8 @@ static inline void step_run(struct rig *rig, const struct step *s)
 		step_create(rig, s);
 	else if (kind == STEP_DESTROY)
 		step_destroy(rig, s);
+	else if (kind == STEP_UPDATE)
+		update_store(rig);
 	else if (kind == STEP_HANG_UP)
 		rig_close(rig, i);
 	else if (!rig_open(rig, i))

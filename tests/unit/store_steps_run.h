@@ -82,6 +82,7 @@ static inline bool history_begin(struct rig *rig)
 	struct rig_conn *c = &rig->conns[0];
 
 	memset(rig, 0, sizeof(*rig));
+	rig->ops = &ops;
 	for (unsigned i = 0; i < MODEL_CONNS; i++)
 		rig->conns[i].rig = rig;
 	model_init(&rig->m);

@@ -33,6 +33,7 @@ enum step_kind {
 	STEP_LISTEN,
 	STEP_CREATE,
 	STEP_DESTROY,
+	STEP_UPDATE,
 	STEP_KINDS
 };
 
@@ -59,6 +60,7 @@ static const struct {
 	{ "listen", XS_INVALID, 6 },
 	{ "create", XS_INVALID, 4 },
 	{ "destroy", XS_INVALID, 2 },
+	{ "update", XS_INVALID, 3 },
 };
 
 static inline unsigned step_kind(const struct step *s)
