@@ -8,6 +8,7 @@
 
 #include "tests/hostile/store_stage.h"
 #include "tests/unit/unit.h"
+#include "xenstore-lite/image.h"
 
 #define DEEP_LEVELS 1000u
 #define STACK_BYTES (64u * 1024)
@@ -219,9 +220,134 @@ static void xsa_233_half_a_request_ends_with_its_connection(void)
 	stage_end();
 }
 
+/* ---- live update --------------------------------------------------------- */
+
+static struct peer **const stage_peers[] = { &stage.root, &stage.victim,
+					     &stage.evil };
+static struct xsd_conn *fresh[ARRAY_SIZE(stage_peers)];
+
+static void save_peer(void *conn_arg, struct encoder *e)
+{
+	for (uint32_t i = 0; i < ARRAY_SIZE(stage_peers); i++)
+		if (*stage_peers[i] == conn_arg)
+			enc_u32(e, i);
+}
+
+static int restore_peer(void *arg, struct xsd_conn *conn, struct decoder *d,
+			void **ret)
+{
+	uint32_t i = dec_u32(d);
+
+	(void)arg;
+	if (i >= ARRAY_SIZE(stage_peers))
+		return -EINVAL;
+	fresh[i] = conn;
+	*ret = *stage_peers[i];
+	return 0;
+}
+
+/* Another process goes on with what this one knew. */
+static int update(void)
+{
+	static const struct image_owner owner = { save_peer, restore_peer,
+						  NULL };
+	struct xsd *xsd = peer_store();
+	struct encoder e = { 0 };
+	struct decoder d;
+	int err;
+
+	xsd_save(stage.xsd, &owner, &e);
+	decoder_init(&d, e.data, e.len);
+	err = e.failed || xsd_restore(xsd, &owner, &d) || decoder_end(&d);
+	encoder_fini(&e);
+	for (unsigned i = 0; i < ARRAY_SIZE(stage_peers); i++) {
+		xsd_conn_close((*stage_peers[i])->conn);
+		(*stage_peers[i])->conn = fresh[i];
+	}
+	xsd_close(stage.xsd);
+	stage.xsd = xsd;
+	return err;
+}
+
+/* Feed a request of n bytes payload, and all but left of its bytes. */
+static void feed_part(const char *payload, uint32_t n, size_t left)
+{
+	struct xsd_sockmsg hdr = { .type = XS_WRITE, .len = n };
+	char buf[64];
+
+	memcpy(buf, &hdr, sizeof(hdr));
+	memcpy(buf + sizeof(hdr), payload, n);
+	UNIT_CHECK(xsd_conn_feed(stage.evil->conn, buf,
+				 sizeof(hdr) + n - left) == 0);
+}
+
+/*
+ * Half a request, unread answers and events, an open transaction, a domain that
+ * has just died: all as it was. Defence: the image has it all, and lives.
+ */
+static void live_update_in_the_middle_of_everything_changes_nothing(void)
+{
+	uint32_t tx, nodes;
+
+	UNIT_REQUIRE(stage_begin());
+	nodes = stage_count().of_victim;
+	peer_watch(stage.evil, "data", "t");
+	tx = peer_start(stage.evil);
+	UNIT_CHECK(peer_write(stage.evil, tx, "data/in-tx", "kept") == 0);
+	UNIT_CHECK(peer_write(stage.root, 0, "/granted", "g") == 0);
+	peer_close(peer_open(stage.xsd, 3));
+	UNIT_CHECK(peer_chmod(stage.root, 0, "/granted", "n0 b3") == 0);
+	UNIT_CHECK(xsd_domain_destroy(stage.xsd, 3) == 0);
+	peer_read_all(stage.evil);
+	stage.evil->nr_events = 0;
+	/* One is answered, its event waits, and the next is half there. */
+	feed_part("data/one\0x", 10, 0);
+	feed_part("data/two\0y", 10, 4);
+	UNIT_REQUIRE(update() == 0);
+	UNIT_CHECK(xsd_check(stage.xsd) == 0);
+	UNIT_CHECK(xsd_conn_feed(stage.evil->conn, "wo\0y", 4) == 0);
+	stage.evil->nr_replies = 0;
+	UNIT_CHECK(peer_heard(stage.evil, "data/one=t data/two=t"));
+	UNIT_CHECK(stage.evil->nr_replies == 2);
+	UNIT_CHECK(peer_reads(stage.evil, 0, "data/two", "y"));
+	UNIT_CHECK(peer_text(stage.evil, XS_READ, 0, "data/in-tx") == -ENOENT);
+	UNIT_CHECK(peer_end(stage.evil, tx, 1) == 0);
+	UNIT_CHECK(peer_reads(stage.evil, 0, "data/in-tx", "kept"));
+	/* What the dead one could, its successor cannot. */
+	UNIT_CHECK(peer_has_perms(stage.root, "/granted", "n0"));
+	UNIT_CHECK(stage_count().of_victim == nodes);
+	UNIT_CHECK(peer_text(stage.root, XS_RM, 0, "/granted") == 0);
+	stage_end();
+}
+
+/* Its successor begins with the same counts: the quota is what it was. */
+static void live_update_gives_no_new_quota(void)
+{
+	char path[32];
+	int err = 0;
+
+	UNIT_REQUIRE(stage_begin());
+	for (unsigned i = 0; i < 2000 && !err; i++) {
+		if (i % 100 == 0)
+			UNIT_REQUIRE(update() == 0);
+		snprintf(path, sizeof(path), "data/%u", i);
+		err = peer_write(stage.evil, 0, path, "");
+	}
+	UNIT_CHECK(err == -ENOSPC);
+	UNIT_CHECK(xsd_domain_find(&stage.xsd->store.domains, 1)->nr_nodes ==
+		   1000);
+	for (unsigned i = 0; i < 12; i++) {
+		UNIT_CHECK((peer_start(stage.evil) != 0) == (i < 10));
+		UNIT_REQUIRE(update() == 0);
+	}
+	stage_end();
+}
+
 UNIT_MAIN("store_lives", UNIT_TEST(xsa_418_a_deep_tree_needs_no_stack),
 	  UNIT_TEST(xsa_233_nobody_releases_himself),
 	  UNIT_TEST(xsa_233_a_connection_ends_while_its_domain_is_walked),
 	  UNIT_TEST(xsa_233_half_a_request_ends_with_its_connection),
 	  UNIT_TEST(xsa_325_a_release_is_heard_of_once),
-	  UNIT_TEST(xsa_425_a_broken_client_ends_with_its_domain))
+	  UNIT_TEST(xsa_425_a_broken_client_ends_with_its_domain),
+	  UNIT_TEST(live_update_in_the_middle_of_everything_changes_nothing),
+	  UNIT_TEST(live_update_gives_no_new_quota))
