@@ -110,7 +110,7 @@ static void guest_close(struct guest *g)
 static void put(struct guest *g, const uint8_t *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		g->page->req[g->page->req_prod++ % SIZE] = (char)data[i];
+		memcpy(&g->page->req[g->page->req_prod++ % SIZE], data + i, 1);
 }
 
 static void put_input(struct guest *g, struct input *in, size_t len)

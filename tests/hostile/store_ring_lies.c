@@ -153,7 +153,8 @@ static void rig_close(void)
 static void put(struct side *s, const void *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		s->page->req[s->req_prod++ % SIZE] = ((const char *)data)[i];
+		memcpy(&s->page->req[s->req_prod++ % SIZE],
+		       (const char *)data + i, 1);
 	s->page->req_prod = s->req_prod;
 }
 

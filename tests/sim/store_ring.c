@@ -295,11 +295,13 @@ static void connection_begins(struct guest *g)
 static void take_event(struct guest *g, const char *path, size_t len)
 {
 	size_t path_bytes = strlen(path) + 1;
-	unsigned key;
+	unsigned key = NR_KEYS;
 
 	must(path_bytes + sizeof("token") == len);
 	must(!strcmp(path + path_bytes, "token"));
-	if (sscanf(path, "data/k%u", &key) == 1 && key < NR_KEYS)
+	if (!strncmp(path, "data/k", 6) && path[7] == '\0')
+		key = (unsigned)(path[6] - '0');
+	if (key < NR_KEYS)
 		g->owes_event[key] = false;
 	else if (!strcmp(path, "data"))
 		memset(g->owes_event, 0, sizeof(g->owes_event));
