@@ -464,6 +464,23 @@ static void a_released_domain_is_heard_no_more(void)
 	teardown();
 }
 
+/* Its ring has input and output under way; domain 0's own answer comes. */
+static void a_release_in_the_middle_of_its_work_harms_nobody(void)
+{
+	struct xs_request rq = { .op = XS_OP_READ, .path = "name" };
+
+	setup_introduced();
+	for (unsigned i = 0; i < 4000; i++) {
+		UNIT_CHECK(!xs_submit(xs, &rq));
+		if (i % 50 == 0)
+			UNIT_CHECK(!xs_dispatch(xs));
+	}
+	UNIT_CHECK(!xs_release(root, guest_id));
+	UNIT_CHECK(xs_release(root, guest_id) == -ENOENT);
+	UNIT_CHECK(xs_is_domain_introduced(root, guest_id) == 0);
+	teardown();
+}
+
 /* A guest's process dies; its domain lives, and its next process is met. */
 static void a_dead_guest_makes_room_for_the_next(void)
 {
@@ -517,5 +534,6 @@ UNIT_MAIN("xs_page", UNIT_TEST(a_guest_reads_and_writes),
 	  UNIT_TEST(an_event_that_receiving_took_may_mean_room),
 	  UNIT_TEST(a_store_that_was_away_is_met_again),
 	  UNIT_TEST(a_released_domain_is_heard_no_more),
+	  UNIT_TEST(a_release_in_the_middle_of_its_work_harms_nobody),
 	  UNIT_TEST(a_dead_guest_makes_room_for_the_next),
 	  UNIT_TEST(a_storm_is_slept_through))
