@@ -19,6 +19,7 @@
 #ifndef BLKBACK_STORAGE_H
 #define BLKBACK_STORAGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +30,12 @@
 enum storage_op {
 	STORAGE_READ,
 	STORAGE_WRITE,
-	STORAGE_FLUSH
+	STORAGE_FLUSH,
+	/*
+	 * What is in the range is no longer needed. Afterwards it reads as
+	 * anything that is not another disk's: zeros, mostly.
+	 */
+	STORAGE_DISCARD
 };
 
 #define STORAGE_IOV_MAX 256u
@@ -39,12 +45,16 @@ struct storage_io;
 typedef void storage_done_fn(struct storage_io *io);
 
 /*
- * One operation. offset and size are multiples of 512 within the storage (the
- * caller has checked); iov adds up to size_bytes. The memory is a guest's and
+ * One operation. offset and size are multiples of desc.sector_bytes within the
+ * storage (the caller has checked; the driver refuses what is outside with
+ * -EINVAL all the same); iov adds up to size_bytes. The memory is a guest's and
  * may change while it is being written. The caller owns all of it until done.
+ * A flush has neither range nor iov, a discard a range and no iov; it is
+ * submitted only to a storage that can (STORAGE_CAN_DISCARD).
  */
 struct storage_io {
 	enum storage_op op;
+	bool secure; /* STORAGE_DISCARD: no copy may be left anywhere */
 	uint64_t offset_bytes;
 	uint64_t size_bytes;
 	struct iovec *iov;
@@ -59,15 +69,22 @@ struct storage_io {
 
 #define STORAGE_READONLY  0x1u
 #define STORAGE_NO_DIRECT 0x2u /* asked: do not use O_DIRECT */
+/* Found: */
+#define STORAGE_CAN_DISCARD	   0x4u
+#define STORAGE_CAN_DISCARD_SECURE 0x8u /* only with STORAGE_CAN_DISCARD */
 
 /* What acquire() found; crosses from monitor to worker as bytes. */
 struct storage_desc {
 	char driver[16];
 	uint64_t size_bytes;	 /* a multiple of 512 */
-	uint32_t sector_bytes;	 /* 512 */
+	uint32_t sector_bytes;	 /* the medium's logical sector: 512 or 4096 */
 	uint32_t physical_bytes; /* >= 512, a power of two */
 	uint32_t flags;		 /* STORAGE_READONLY, ... */
 	uint32_t align_bytes; /* memory and offset alignment wanted: 1 none */
+	/* With STORAGE_CAN_DISCARD: multiples of sector_bytes; 0 <= alignment <
+	 * granularity, where the first whole granule begins. */
+	uint32_t discard_granularity_bytes;
+	uint32_t discard_alignment_bytes;
 	int32_t nr_fds;
 	char target[256]; /* for messages only */
 	char how[64];	  /* "direct I/O": how it is reached, for the log */
@@ -93,6 +110,11 @@ struct storage_ops {
 	int (*open)(const struct storage_desc *desc, const int *fds,
 		    struct storage **ret);
 	void (*close)(struct storage *st);
+	/*
+	 * Worker, control thread: how large is it now, in bytes, rounded down
+	 * to sectors? NULL: it never changes. Waits for nothing.
+	 */
+	int (*size)(struct storage *st, uint64_t *ret_bytes);
 	/* depth: the most ios in flight. */
 	int (*channel_open)(struct storage *st, unsigned depth,
 			    struct storage_channel **ret);
@@ -118,6 +140,8 @@ struct storage_ops {
 struct storage {
 	const struct storage_ops *ops;
 	struct storage_desc desc;
+	/* Set by control, read by data threads: storage_size_bytes(). */
+	_Atomic uint64_t size_bytes;
 };
 
 struct storage_channel {
@@ -129,5 +153,31 @@ extern const struct storage_ops *const storage_drivers[]; /* NULL-terminated */
 /* Find by target (monitor) or by name (worker); NULL when there is none. */
 const struct storage_ops *storage_find(const char *target);
 const struct storage_ops *storage_by_name(const char *name);
+
+/* For a driver's open(). */
+static inline void storage_init(struct storage *st,
+				const struct storage_ops *ops,
+				const struct storage_desc *desc)
+{
+	st->ops = ops;
+	st->desc = *desc;
+	atomic_init(&st->size_bytes, desc->size_bytes);
+}
+
+/*
+ * The size now; desc.size_bytes is what it was at the beginning. A size says
+ * nothing about other memory, so the order does not matter.
+ */
+static inline uint64_t storage_size_bytes(const struct storage *st)
+{
+	return atomic_load_explicit(&st->size_bytes, memory_order_relaxed);
+}
+
+/*
+ * Control thread: look whether it has grown or shrunk. Returns 1 it has, and
+ * storage_size_bytes() says so from now on; 0; or the driver's error, with the
+ * size as it was. -ENOSPC: nothing is left of it.
+ */
+int storage_look_again(struct storage *st) PV_MUST_CHECK;
 
 #endif /* BLKBACK_STORAGE_H */

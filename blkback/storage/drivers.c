@@ -5,6 +5,7 @@
  */
 #include "blkback/storage/drivers.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -29,4 +30,24 @@ const struct storage_ops *storage_by_name(const char *name)
 		if (strcmp(storage_drivers[i]->name, name) == 0)
 			return storage_drivers[i];
 	return NULL;
+}
+
+int storage_look_again(struct storage *st)
+{
+	uint64_t size_bytes;
+	int err;
+
+	if (!st->ops->size)
+		return 0;
+	err = st->ops->size(st, &size_bytes);
+	if (err)
+		return err;
+	if (!size_bytes)
+		return -ENOSPC;
+	if (size_bytes == storage_size_bytes(st))
+		return 0;
+	/* Pairs with storage_size_bytes(). */
+	atomic_store_explicit(&st->size_bytes, size_bytes,
+			      memory_order_relaxed);
+	return 1;
 }

@@ -18,7 +18,8 @@
 #include "blkback/storage/done.h"
 #include "util/num.h"
 
-#define PREFIX "mem:"
+#define PREFIX	   "mem:"
+#define PAGE_BYTES 4096u
 
 struct mem_storage {
 	struct storage storage;
@@ -82,8 +83,12 @@ static int mem_acquire(const char *target, uint32_t flags,
 		.size_bytes = size_bytes,
 		.sector_bytes = 512,
 		.physical_bytes = 512,
-		.flags = flags & STORAGE_READONLY,
+		.flags = flags & STORAGE_READONLY
+				 ? STORAGE_READONLY
+				 : STORAGE_CAN_DISCARD |
+					   STORAGE_CAN_DISCARD_SECURE,
 		.align_bytes = 1,
+		.discard_granularity_bytes = PAGE_BYTES,
 		.nr_fds = 1,
 		.how = "memory",
 	};
@@ -114,8 +119,7 @@ static int mem_open(const struct storage_desc *desc, const int *fds,
 		return err;
 	}
 	close(fds[0]);
-	m->storage.ops = &storage_mem;
-	m->storage.desc = *desc;
+	storage_init(&m->storage, &storage_mem, desc);
 	m->base = base;
 	*ret = &m->storage;
 	return 0;
@@ -150,23 +154,47 @@ static void mem_channel_close(struct storage_channel *ch)
 	free(ch);
 }
 
-static int mem_submit(struct storage_channel *ch, struct storage_io *io)
+static void copy(unsigned char *at, const struct storage_io *io)
 {
-	struct mem_storage *m = (struct mem_storage *)ch->st;
-	unsigned char *at = m->base + io->offset_bytes;
-
-	if (io->op != STORAGE_FLUSH &&
-	    !num_range_within(io->offset_bytes, io->size_bytes,
-			      m->storage.desc.size_bytes))
-		return -EINVAL;
-	for (unsigned i = 0; io->op != STORAGE_FLUSH && i < io->nr_iov; i++) {
+	for (unsigned i = 0; i < io->nr_iov; i++) {
 		if (io->op == STORAGE_READ)
 			memcpy(io->iov[i].iov_base, at, io->iov[i].iov_len);
 		else
 			memcpy(at, io->iov[i].iov_base, io->iov[i].iov_len);
 		at += io->iov[i].iov_len;
 	}
-	done_list_add(&channel_of(ch)->done, io, 0);
+}
+
+/* Zeros; whole pages are given back to the system, and read as zeros too. */
+static int discard(unsigned char *at, uint64_t size_bytes)
+{
+	uint64_t head = -(uintptr_t)at % PAGE_BYTES;
+	uint64_t whole;
+
+	if (head > size_bytes)
+		head = size_bytes;
+	memset(at, 0, head);
+	whole = (size_bytes - head) / PAGE_BYTES * PAGE_BYTES;
+	if (whole && madvise(at + head, whole, MADV_REMOVE))
+		return -errno;
+	memset(at + head + whole, 0, size_bytes - head - whole);
+	return 0;
+}
+
+static int mem_submit(struct storage_channel *ch, struct storage_io *io)
+{
+	struct mem_storage *m = (struct mem_storage *)ch->st;
+	int result = 0;
+
+	if (io->op != STORAGE_FLUSH &&
+	    !num_range_within(io->offset_bytes, io->size_bytes,
+			      m->storage.desc.size_bytes))
+		return -EINVAL;
+	if (io->op == STORAGE_DISCARD)
+		result = discard(m->base + io->offset_bytes, io->size_bytes);
+	else if (io->op != STORAGE_FLUSH)
+		copy(m->base + io->offset_bytes, io);
+	done_list_add(&channel_of(ch)->done, io, result);
 	return 0;
 }
 

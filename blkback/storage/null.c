@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * null.c - `null:SIZE`: reads are zeros, writes are forgotten. It shows what
- * the framework itself costs. Thread: see storage.h.
+ * null.c - `null:SIZE`: reads are zeros, writes and discards are forgotten. It
+ * shows what the framework itself costs. Thread: see storage.h.
  */
 #include "blkback/storage/drivers.h"
 
@@ -50,8 +50,12 @@ static int null_acquire(const char *target, uint32_t flags,
 		.size_bytes = size_bytes,
 		.sector_bytes = 512,
 		.physical_bytes = 512,
-		.flags = flags & STORAGE_READONLY,
+		.flags = flags & STORAGE_READONLY
+				 ? STORAGE_READONLY
+				 : STORAGE_CAN_DISCARD |
+					   STORAGE_CAN_DISCARD_SECURE,
 		.align_bytes = 1,
+		.discard_granularity_bytes = 512,
 		.how = "nothing behind it",
 	};
 	snprintf(desc->target, sizeof(desc->target), "%s", target);
@@ -66,8 +70,7 @@ static int null_open(const struct storage_desc *desc, const int *fds,
 	(void)fds;
 	if (!st)
 		return -ENOMEM;
-	st->ops = &storage_null;
-	st->desc = *desc;
+	storage_init(st, &storage_null, desc);
 	*ret = st;
 	return 0;
 }
@@ -98,6 +101,10 @@ static void null_channel_close(struct storage_channel *ch)
 
 static int null_submit(struct storage_channel *ch, struct storage_io *io)
 {
+	if (io->op != STORAGE_FLUSH &&
+	    !num_range_within(io->offset_bytes, io->size_bytes,
+			      ch->st->desc.size_bytes))
+		return -EINVAL;
 	if (io->op == STORAGE_READ)
 		for (unsigned i = 0; i < io->nr_iov; i++)
 			memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);

@@ -23,9 +23,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blkback/storage/done.h"
@@ -35,7 +38,8 @@
 #define REAP_BATCH    64u
 #define SUBMIT_TRIES  100
 #define RETRIES_MAX   16u /* of one io that the kernel did not take */
-#define FILE_IDX      0	  /* in the ring's registered files */
+#define PUNCH	      (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+#define FILE_IDX      0 /* in the ring's registered files */
 #define NR_REGISTERED 2
 
 struct uring_storage {
@@ -68,8 +72,7 @@ static int uring_open(const struct storage_desc *desc, const int *fds,
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return -ENOMEM;
-	u->storage.ops = &storage_uring;
-	u->storage.desc = *desc;
+	storage_init(&u->storage, &storage_uring, desc);
 	u->fd = fds[0];
 	*ret = &u->storage;
 	return 0;
@@ -83,6 +86,22 @@ static void uring_close(struct storage *st)
 		return;
 	close(u->fd);
 	free(u);
+}
+
+static int uring_size(struct storage *st, uint64_t *ret_bytes)
+{
+	int fd = ((struct uring_storage *)st)->fd;
+	uint64_t size_bytes;
+	struct stat sb;
+
+	if (fstat(fd, &sb))
+		return -errno;
+	if (S_ISREG(sb.st_mode))
+		size_bytes = (uint64_t)sb.st_size;
+	else if (ioctl(fd, BLKGETSIZE64, &size_bytes))
+		return -errno;
+	*ret_bytes = size_bytes - size_bytes % st->desc.sector_bytes;
+	return 0;
 }
 
 static int init_ring(struct io_uring *ring, unsigned depth)
@@ -186,7 +205,7 @@ static void advance(struct storage_io *io, size_t n)
  * A transfer returned res. True: io is over, with *result. False: go on with
  * what is left of it.
  */
-static bool transferred(struct storage_io *io, ssize_t res, int *result)
+static bool transferred(struct storage_io *io, int res, int *result)
 {
 	if (res == -EAGAIN || res == -EINTR) {
 		*result = -EIO;
@@ -194,7 +213,7 @@ static bool transferred(struct storage_io *io, ssize_t res, int *result)
 	}
 	if (res <= 0) {
 		/* 0: the file has become shorter than the disk. */
-		*result = res ? (int)res : -EIO;
+		*result = res ? res : -EIO;
 		return true;
 	}
 	if ((uint64_t)res > io->size_bytes - io->done_bytes) {
@@ -224,8 +243,13 @@ static void do_now(struct uring_channel *c, struct storage_io *io)
 
 	if (io->op == STORAGE_FLUSH)
 		result = fdatasync(c->fd) ? -errno : 0;
+	else if (io->op == STORAGE_DISCARD)
+		result = fallocate(c->fd, PUNCH, (off_t)io->offset_bytes,
+				   (off_t)io->size_bytes)
+				 ? -errno
+				 : 0;
 	else
-		while (!transferred(io, transfer_now(c, io, 0), &result))
+		while (!transferred(io, (int)transfer_now(c, io, 0), &result))
 			continue;
 	done_list_add(&c->done, io, result);
 }
@@ -258,6 +282,11 @@ static int queue(struct uring_channel *c, struct storage_io *io)
 	case STORAGE_FLUSH:
 		io_uring_prep_fsync(sqe, FILE_IDX, IORING_FSYNC_DATASYNC);
 		break;
+	case STORAGE_DISCARD:
+		io_uring_prep_fallocate(sqe, FILE_IDX, PUNCH,
+					(off_t)io->offset_bytes,
+					(off_t)io->size_bytes);
+		break;
 	}
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, io);
@@ -271,8 +300,10 @@ static int uring_submit(struct storage_channel *ch, struct storage_io *io)
 	if (io->op != STORAGE_FLUSH &&
 	    (!io->size_bytes ||
 	     !num_range_within(io->offset_bytes, io->size_bytes,
-			       ch->st->desc.size_bytes)))
+			       storage_size_bytes(ch->st))))
 		return -EINVAL;
+	if (io->op == STORAGE_DISCARD && io->secure)
+		return -EOPNOTSUPP;
 	io->done_bytes = 0;
 	io->state = 0;
 	if (c->memory) {
@@ -299,13 +330,19 @@ static bool uring_flush(struct storage_channel *ch)
 	return !io_uring_sq_ready(&c->ring);
 }
 
+/* The same for what moves no bytes. */
+static bool carried_out(struct storage_io *io, int res, int *result)
+{
+	*result = res;
+	return (res != -EINTR && res != -EAGAIN) || ++io->state > RETRIES_MAX;
+}
+
 static void completed(struct uring_channel *c, struct storage_io *io, int res)
 {
-	int result = res;
+	bool bytes = io->op == STORAGE_READ || io->op == STORAGE_WRITE;
+	int result;
 
-	if (io->op == STORAGE_FLUSH ? (res == -EINTR || res == -EAGAIN) &&
-					      ++io->state <= RETRIES_MAX
-				    : !transferred(io, res, &result)) {
+	if (!(bytes ? transferred : carried_out)(io, res, &result)) {
 		result = queue(c, io);
 		if (!result)
 			return;
@@ -347,6 +384,7 @@ const struct storage_ops storage_uring = {
 	.acquire = uring_acquire,
 	.open = uring_open,
 	.close = uring_close,
+	.size = uring_size,
 	.channel_open = uring_channel_open,
 	.channel_close = uring_channel_close,
 	.submit = uring_submit,

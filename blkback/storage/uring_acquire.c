@@ -19,16 +19,19 @@
 #include <linux/magic.h>
 #include <linux/stat.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/num.h"
 
 #define LOCK_WAIT_NS (1 * NS_PER_S)
 
@@ -193,6 +196,51 @@ static void choose_way(int fd, mode_t mode, uint32_t flags,
 	snprintf(desc->how, sizeof(desc->how), "%s", how);
 }
 
+/* A number of the device's queue in sysfs, or 0. */
+static uint64_t queue_value(dev_t dev, const char *name)
+{
+	/* A partition has its disk's queue, one step up. */
+	static const char *const steps[] = { "", "../" };
+	uint64_t value = 0;
+
+	for (size_t i = 0; !value && i < ARRAY_SIZE(steps); i++) {
+		char path[96], text[24] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s",
+			 major(dev), minor(dev), steps[i], name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (fgets(text, sizeof(text), f))
+			value = strtoull(text, NULL, 10);
+		fclose(f);
+	}
+	return value;
+}
+
+/* Punching a hole past the end changes nothing but says whether it could. */
+static void find_discard(int fd, const struct stat *st,
+			 struct storage_desc *desc)
+{
+	uint64_t granularity = 0;
+
+	if (desc->flags & STORAGE_READONLY)
+		return;
+	if (S_ISREG(st->st_mode)) {
+		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      st->st_size, 4096) == 0)
+			granularity = (uint64_t)st->st_blksize;
+	} else if (queue_value(st->st_rdev, "write_zeroes_max_bytes")) {
+		granularity = queue_value(st->st_rdev, "discard_granularity");
+	}
+	if (granularity < desc->sector_bytes ||
+	    granularity % desc->sector_bytes || granularity > UINT32_MAX)
+		return;
+	desc->flags |= STORAGE_CAN_DISCARD;
+	desc->discard_granularity_bytes = (uint32_t)granularity;
+}
+
 int uring_acquire(const char *target, uint32_t flags, struct storage_desc *desc,
 		  int fds[STORAGE_FDS_MAX], char *why, size_t why_size)
 {
@@ -220,6 +268,7 @@ int uring_acquire(const char *target, uint32_t flags, struct storage_desc *desc,
 	err = lock_target(fd, target, readonly, why, why_size);
 	if (err)
 		goto fail;
+	find_discard(fd, &st, &d);
 	choose_way(fd, st.st_mode, flags, &d);
 	snprintf(d.target, sizeof(d.target), "%s", target);
 	fds[0] = fd;

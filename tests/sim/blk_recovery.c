@@ -261,8 +261,9 @@ static int backend_open(struct backend *b, struct arena *arena,
 	b->platform.arena = arena;
 	b->disk.arena = arena;
 	b->disk.oldest_first = resume;
-	b->disk.storage.ops = &slow_ops;
-	b->disk.storage.desc.size_bytes = DISK_SECTORS * 512;
+	storage_init(&b->disk.storage, &slow_ops,
+		     &(struct storage_desc){ .size_bytes = DISK_SECTORS * 512,
+					     .sector_bytes = 512 });
 	return blkback_queue_open(&config, &b->queue);
 }
 

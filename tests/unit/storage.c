@@ -117,7 +117,7 @@ static void prepare(struct tracked *t, enum storage_op op, uint64_t offset,
 	t->io.offset_bytes = offset;
 	t->io.size_bytes = size_bytes;
 	t->io.iov = t->iov;
-	t->io.nr_iov = op == STORAGE_FLUSH ? 0 : 1;
+	t->io.nr_iov = op == STORAGE_READ || op == STORAGE_WRITE ? 1 : 0;
 	t->iov[0].iov_base = buf;
 	t->iov[0].iov_len = size_bytes;
 	t->io.done = count_done;
@@ -234,6 +234,152 @@ static void memory_and_offset_of_512_bytes_are_enough(void)
 	munmap(b, 8192);
 }
 
+/* Of a MiB of 0x5a, discard a range: is it zeros, and the rest as it was? */
+static void check_discarded(struct rig *r, uint8_t *buf, uint64_t offset,
+			    uint64_t size_bytes)
+{
+	uint64_t nr_wrong = 0;
+
+	memset(buf, 0x5a, DISK_BYTES);
+	UNIT_CHECK(one(r, STORAGE_WRITE, 0, buf, DISK_BYTES) == 0);
+	UNIT_CHECK(one(r, STORAGE_DISCARD, offset, NULL, size_bytes) == 0);
+	memset(buf, 0xee, DISK_BYTES);
+	UNIT_CHECK(one(r, STORAGE_READ, 0, buf, DISK_BYTES) == 0);
+	for (uint64_t i = 0; i < DISK_BYTES; i++) {
+		bool in = i >= offset && i < offset + size_bytes;
+
+		nr_wrong += buf[i] != (in ? 0 : 0x5a);
+	}
+	UNIT_CHECK(nr_wrong == 0);
+}
+
+static void a_discard_takes_its_range_and_nothing_else(void)
+{
+	uint8_t *a = buffer(DISK_BYTES);
+
+	make_dirs();
+	for (size_t w = 0; w < NR_WAYS; w++) {
+		struct rig r;
+
+		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
+		UNIT_CHECK(r.desc.flags & STORAGE_CAN_DISCARD);
+		UNIT_CHECK(r.desc.discard_granularity_bytes >= 512);
+		UNIT_CHECK(r.desc.discard_alignment_bytes <
+			   r.desc.discard_granularity_bytes);
+		UNIT_CHECK(one(&r, STORAGE_DISCARD, DISK_BYTES - 512, NULL,
+			       1024) == -EINVAL);
+		UNIT_CHECK(one(&r, STORAGE_DISCARD, UINT64_MAX - 511, NULL,
+			       1024) == -EINVAL);
+		if (!ways[w].forgets) {
+			check_discarded(&r, a, 0, DISK_BYTES);
+			check_discarded(&r, a, 65536, 131072);
+			check_discarded(&r, a, 512, 512);
+			check_discarded(&r, a, 3584, 9216);
+			check_discarded(&r, a, DISK_BYTES - 512, 512);
+		}
+		rig_close(&r);
+	}
+	munmap(a, DISK_BYTES);
+}
+
+static void a_discard_gives_back_what_the_image_took(void)
+{
+	uint8_t *a = buffer(DISK_BYTES);
+	struct stat before, after;
+
+	make_dirs();
+	memset(a, 1, DISK_BYTES);
+	for (size_t w = 2; w < NR_WAYS; w++) {
+		struct rig r;
+
+		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
+		UNIT_CHECK(one(&r, STORAGE_WRITE, 0, a, DISK_BYTES) == 0);
+		UNIT_CHECK(one(&r, STORAGE_FLUSH, 0, NULL, 0) == 0);
+		UNIT_REQUIRE(stat(ways[w].target, &before) == 0);
+		UNIT_CHECK(one(&r, STORAGE_DISCARD, 0, NULL, DISK_BYTES / 2) ==
+			   0);
+		UNIT_CHECK(one(&r, STORAGE_FLUSH, 0, NULL, 0) == 0);
+		UNIT_REQUIRE(stat(ways[w].target, &after) == 0);
+		UNIT_CHECK(after.st_blocks <= before.st_blocks * 3 / 4);
+		UNIT_CHECK(after.st_size == DISK_BYTES);
+		rig_close(&r);
+	}
+	munmap(a, DISK_BYTES);
+}
+
+/* A driver that cannot promise it says so and does not do half of it. */
+static void a_secure_discard_is_done_or_refused(void)
+{
+	uint8_t *a = buffer(4096), *b = buffer(4096);
+
+	make_dirs();
+	memset(a, 7, 4096);
+	for (size_t w = 1; w < NR_WAYS; w++) {
+		bool can;
+		struct tracked t;
+		struct rig r;
+		int err;
+
+		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
+		can = r.desc.flags & STORAGE_CAN_DISCARD_SECURE;
+		UNIT_CHECK(one(&r, STORAGE_WRITE, 0, a, 4096) == 0);
+		prepare(&t, STORAGE_DISCARD, 0, NULL, 4096);
+		t.io.secure = true;
+		err = r.st->ops->submit(r.ch, &t.io);
+		UNIT_CHECK(err == (can ? 0 : -EOPNOTSUPP));
+		if (!err) {
+			UNIT_CHECK(wait_all(&r, &t, 1));
+			UNIT_CHECK(t.io.result == 0);
+		}
+		UNIT_CHECK(one(&r, STORAGE_READ, 0, b, 4096) == 0);
+		for (unsigned i = 0; i < 4096; i++)
+			UNIT_CHECK(b[i] == (can ? 0 : 7));
+		rig_close(&r);
+	}
+	munmap(a, 4096);
+	munmap(b, 4096);
+}
+
+static void a_new_size_is_learnt_when_asked(void)
+{
+	uint8_t *a = buffer(4096);
+
+	make_dirs();
+	for (size_t w = 0; w < NR_WAYS; w++) {
+		const char *path = ways[w].target;
+		struct rig r;
+
+		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
+		UNIT_CHECK(storage_look_again(r.st) == 0);
+		UNIT_CHECK(storage_size_bytes(r.st) == DISK_BYTES);
+		if (w < 2) {
+			UNIT_CHECK(!r.st->ops->size);
+			rig_close(&r);
+			continue;
+		}
+		/* Grown, by half a sector too many. */
+		UNIT_REQUIRE(truncate(path, 2 * DISK_BYTES + 256) == 0);
+		UNIT_CHECK(one(&r, STORAGE_WRITE, DISK_BYTES, a, 512) ==
+			   -EINVAL);
+		UNIT_CHECK(storage_look_again(r.st) == 1);
+		UNIT_CHECK(storage_size_bytes(r.st) == 2 * DISK_BYTES);
+		UNIT_CHECK(storage_look_again(r.st) == 0);
+		UNIT_CHECK(one(&r, STORAGE_WRITE, 2 * DISK_BYTES - 512, a,
+			       512) == 0);
+		UNIT_CHECK(one(&r, STORAGE_WRITE, 2 * DISK_BYTES, a, 512) ==
+			   -EINVAL);
+		UNIT_REQUIRE(truncate(path, 4096) == 0);
+		UNIT_CHECK(storage_look_again(r.st) == 1);
+		UNIT_CHECK(one(&r, STORAGE_READ, 4096, a, 512) == -EINVAL);
+		UNIT_REQUIRE(truncate(path, 0) == 0);
+		UNIT_CHECK(storage_look_again(r.st) == -ENOSPC);
+		UNIT_CHECK(storage_size_bytes(r.st) == 4096);
+		UNIT_REQUIRE(truncate(path, DISK_BYTES) == 0);
+		rig_close(&r);
+	}
+	munmap(a, 4096);
+}
+
 static void a_full_batch_is_done_once_each(void)
 {
 	uint8_t *a = buffer(DEPTH * 4096), *b = buffer(DEPTH * 4096);
@@ -275,7 +421,7 @@ static void the_last_sector_is_there_and_the_next_is_not(void)
 	uint8_t *a = buffer(4096);
 
 	make_dirs();
-	for (size_t w = 1; w < NR_WAYS; w++) {
+	for (size_t w = 0; w < NR_WAYS; w++) {
 		struct rig r;
 
 		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
@@ -553,6 +699,10 @@ static void nothing_is_left_behind(void)
 
 UNIT_MAIN("storage", UNIT_TEST(data_written_is_data_read),
 	  UNIT_TEST(memory_and_offset_of_512_bytes_are_enough),
+	  UNIT_TEST(a_discard_takes_its_range_and_nothing_else),
+	  UNIT_TEST(a_discard_gives_back_what_the_image_took),
+	  UNIT_TEST(a_secure_discard_is_done_or_refused),
+	  UNIT_TEST(a_new_size_is_learnt_when_asked),
 	  UNIT_TEST(a_full_batch_is_done_once_each),
 	  UNIT_TEST(the_last_sector_is_there_and_the_next_is_not),
 	  UNIT_TEST(a_file_that_became_shorter_is_an_error),
