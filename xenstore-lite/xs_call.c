@@ -75,7 +75,7 @@ void xs_call_queue(struct xs *xs, struct xs_call *call, struct list *at)
  */
 
 /* Take it off the list; err is what it comes to. */
-static void settle(struct xs *xs, struct xs_call *call, int err)
+static void take_off(struct xs *xs, struct xs_call *call, int err)
 {
 	if (xs->unsent == call) {
 		xs->unsent_from = 0;
@@ -86,6 +86,12 @@ static void settle(struct xs *xs, struct xs_call *call, int err)
 	list_del(&call->link);
 	call->answered = true;
 	call->err = err;
+}
+
+/* And let whoever asked know. */
+static void settle(struct xs *xs, struct xs_call *call, int err)
+{
+	take_off(xs, call, err);
 	if (call->waited)
 		return;
 	if (call->done) {
@@ -257,7 +263,7 @@ int xs_call_wait(struct xs *xs, struct xs_call *call)
 		err = xs_conn_wait(xs, call->deadline_ns);
 		if (!err)
 			continue;
-		settle(xs, call, err);
+		take_off(xs, call, err);
 		if (xs->link)
 			xs_conn_lost(xs, err);
 	}

@@ -8,18 +8,14 @@
  */
 #include "xenstore-lite/xs_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "util/clock.h"
-
-#define TIMEOUT_NS (30 * NS_PER_S)
 
 /* Between two tries to connect, while they fail. */
 #define RETRY_MIN_NS   (10 * NS_PER_MS)
@@ -29,89 +25,12 @@
 /* Requests in one system call. */
 #define SEND_BATCH 64
 
-/* Most that a blocking call polls before it sleeps: a store that had to be
- * woken has answered. */
-#define SPIN_NS (100 * NS_PER_US)
-
 /* Buffers of answers taken in one dispatch. */
 #define RECEIVE_ROUNDS 16
 
-/* ---- life ---------------------------------------------------------------- */
+/* ---- made and lost ------------------------------------------------------- */
 
-static int xs_alloc(struct xs **ret)
-{
-	struct xs *xs = calloc(1, sizeof(*xs));
-	struct epoll_event ev = { .events = EPOLLIN };
-	int err = -ENOMEM;
-
-	if (!xs)
-		return err;
-	list_init(&xs->calls);
-	list_init(&xs->answered);
-	list_init(&xs->watches);
-	list_init(&xs->events);
-	list_init(&xs->txns);
-	xs->timeout_ns = TIMEOUT_NS;
-	xs->spin.max_ns = SPIN_NS;
-	xs->epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (xs->epfd < 0)
-		goto fail;
-	xs->timer_fd =
-		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (xs->timer_fd < 0)
-		goto fail_epoll;
-	if (epoll_ctl(xs->epfd, EPOLL_CTL_ADD, xs->timer_fd, &ev))
-		goto fail_timer;
-	*ret = xs;
-	return 0;
-
-fail_timer:
-	err = -errno;
-	close(xs->timer_fd);
-	errno = -err;
-fail_epoll:
-	err = -errno;
-	close(xs->epfd);
-	errno = -err;
-fail:
-	err = -errno;
-	free(xs);
-	return err;
-}
-
-static void close_link(struct xs *xs)
-{
-	if (!xs->link)
-		return;
-	epoll_ctl(xs->epfd, EPOLL_CTL_DEL, xs->link->fd, NULL);
-	xs->link->ops->close(xs->link);
-	xs->link = NULL;
-}
-
-void xs_close(struct xs *xs)
-{
-	if (!xs)
-		return;
-	xs_calls_fini(xs);
-	xs_watches_fini(xs);
-	xs_txns_fini(xs);
-	close_link(xs);
-	close(xs->timer_fd);
-	close(xs->epfd);
-	free(xs);
-}
-
-int xs_fd(const struct xs *xs)
-{
-	return xs->epfd;
-}
-
-void xs_set_timeout(struct xs *xs, uint64_t timeout_ns)
-{
-	xs->timeout_ns = timeout_ns;
-}
-
-static int use_link(struct xs *xs, struct xs_link *link)
+int xs_conn_use(struct xs *xs, struct xs_link *link)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 
@@ -124,32 +43,14 @@ static int use_link(struct xs *xs, struct xs_link *link)
 	return 0;
 }
 
-int xs_open_fd(int fd, struct xs **ret)
+void xs_conn_close(struct xs *xs)
 {
-	struct xs_link *link;
-	struct xs *xs;
-	int err = xs_alloc(&xs);
-
-	if (err)
-		return err;
-	err = xs_socket_link(fd, &link);
-	if (err)
-		goto fail;
-	err = use_link(xs, link);
-	if (err) {
-		link->fd = -1; /* it stays the caller's */
-		link->ops->close(link);
-		goto fail;
-	}
-	*ret = xs;
-	return 0;
-
-fail:
-	xs_close(xs);
-	return err;
+	if (!xs->link)
+		return;
+	epoll_ctl(xs->epfd, EPOLL_CTL_DEL, xs->link->fd, NULL);
+	xs->link->ops->close(xs->link);
+	xs->link = NULL;
 }
-
-/* ---- made and lost ------------------------------------------------------- */
 
 /* Set the timer unless it fires early enough. */
 static void timer_arm(struct xs *xs, uint64_t at_ns)
@@ -182,7 +83,7 @@ void xs_conn_lost(struct xs *xs, int err)
 {
 	if (xs->err)
 		return;
-	close_link(xs);
+	xs_conn_close(xs);
 	if (!xs->connect) {
 		xs->err = err;
 		xs->timer_at_ns = 0;
@@ -203,7 +104,7 @@ int xs_conn_nonsense(struct xs *xs)
 	return -EPROTO;
 }
 
-static int connect_now(struct xs *xs)
+int xs_conn_connect(struct xs *xs)
 {
 	struct xs_link *link;
 	int err;
@@ -211,7 +112,7 @@ static int connect_now(struct xs *xs)
 	xs->nr_failures++;
 	err = xs->connect(xs->connect_arg, &link);
 	if (!err) {
-		err = use_link(xs, link);
+		err = xs_conn_use(xs, link);
 		if (err)
 			link->ops->close(link);
 	}
@@ -234,59 +135,7 @@ bool xs_conn_ready(struct xs *xs)
 {
 	if (xs->link || xs->err)
 		return !xs->err;
-	return clock_now_ns() >= xs->retry_at_ns && connect_now(xs) == 0;
-}
-
-/* That the listener's queue is full now is no failure. */
-static int first_connect(struct xs *xs, struct xs **ret)
-{
-	int err = connect_now(xs);
-
-	if (err && err != -EAGAIN) {
-		xs_close(xs);
-		return err;
-	}
-	*ret = xs;
-	return 0;
-}
-
-int xs_open_link(xs_link_fn *fn, void *arg, struct xs **ret)
-{
-	struct xs *xs;
-	int err = xs_alloc(&xs);
-
-	if (err)
-		return err;
-	xs->connect = fn;
-	xs->connect_arg = arg;
-	return first_connect(xs, ret);
-}
-
-static int socket_connect(void *arg, struct xs_link **ret)
-{
-	struct xs *xs = arg;
-	int fd = xs->socket.fn(xs->socket.arg), err;
-
-	if (fd < 0)
-		return fd;
-	err = xs_socket_link(fd, ret);
-	if (err)
-		close(fd);
-	return err;
-}
-
-int xs_open(xs_connect_fn *fn, void *arg, struct xs **ret)
-{
-	struct xs *xs;
-	int err = xs_alloc(&xs);
-
-	if (err)
-		return err;
-	xs->socket.fn = fn;
-	xs->socket.arg = arg;
-	xs->connect = socket_connect;
-	xs->connect_arg = xs;
-	return first_connect(xs, ret);
+	return clock_now_ns() >= xs->retry_at_ns && xs_conn_connect(xs) == 0;
 }
 
 /* ---- bytes out ----------------------------------------------------------- */
@@ -310,7 +159,7 @@ static unsigned gather(const struct xs *xs, struct iovec iov[SEND_BATCH])
 
 static void mark_sent(struct xs *xs, size_t len)
 {
-	while (len) {
+	while (len && xs->unsent) {
 		struct xs_call *call = xs->unsent;
 		size_t left = call->bytes - xs->unsent_from;
 

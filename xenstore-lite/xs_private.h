@@ -6,6 +6,7 @@
  *	xs_txn.c	 transactions: the caller's ids and the store's
  *	xs_watch.c	 watches, events, what comes back after a loss
  *	xs_call.c	 requests: queued, matched with answers, sent again
+ *	xs_open.c	 a client's beginning and end
  *	xs_conn.c	 the connection: bytes, waiting, made anew
  *	xs_socket.c	 the transport over a stream socket
  *	xs_page.c	 the transport over a shared page
@@ -100,6 +101,11 @@ struct xs {
 	uint32_t last_txn;
 };
 
+/* Use a link that was just made; on failure it stays the caller's. */
+int xs_conn_use(struct xs *xs, struct xs_link *link) PV_MUST_CHECK;
+void xs_conn_close(struct xs *xs);
+/* Make a connection now, or say why there is none; that is tried again. */
+int xs_conn_connect(struct xs *xs) PV_MUST_CHECK;
 /* Wait until the link has something for us, or the deadline. -ETIMEDOUT. */
 int xs_conn_wait(struct xs *xs, uint64_t deadline_ns) PV_MUST_CHECK;
 /* Connect when that is due. Whether there is a connection. */
