@@ -99,8 +99,9 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(tests) $(oracle): %: %.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) $(WRAP) -o $@ $< $(link) $(LIBS.tests)
-# A test that refuses memory.
-$(BUILD)/tests/unit/store_nomem: WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+# Tests that refuse memory.
+$(patsubst %,$(BUILD)/tests/unit/%,store_nomem store_journal_nomem): \
+	WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 $(replay): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o \
 		$(BUILD)/tests/fuzz/replay.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)

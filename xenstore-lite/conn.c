@@ -421,7 +421,7 @@ size_t xsd_conn_output(struct xsd_conn *conn, const void **data)
 {
 	*data = NULL;
 	conn->xsd->stats.turned_ns = 0;
-	if (persist_flush(conn->xsd))
+	if (persist_write(conn->xsd))
 		return 0;
 	put_events(conn);
 	stats_queues(conn);

@@ -184,8 +184,6 @@ static void count_record(struct journal *j, const struct append *a)
 	j->stats->record_bytes += j->round.len - a->at;
 }
 
-static int write_out(struct journal *j);
-
 static int append_end(struct journal *j, const struct append *a)
 {
 	int err = j->write_err ? -EIO : 0;
@@ -205,7 +203,7 @@ static int append_end(struct journal *j, const struct append *a)
 	count_record(j, a);
 	/* What is wrong then is told to the round's flush. */
 	if (j->round.len > ROUND_MAX_BYTES)
-		(void)write_out(j);
+		(void)!journal_write(j);
 	return 0;
 }
 
@@ -285,7 +283,7 @@ static void write_failed(struct journal *j, int err)
  * After an error all is written again from the round's first byte: a failed
  * fdatasync may have dropped pages that were written before.
  */
-static int write_out(struct journal *j)
+int journal_write(struct journal *j)
 {
 	uint64_t start_ns;
 	int err;
@@ -314,7 +312,7 @@ static int write_out(struct journal *j)
 
 int journal_flush(struct journal *j)
 {
-	int err = write_out(j);
+	int err = journal_write(j);
 
 	if (!err)
 		journal_compact(j);

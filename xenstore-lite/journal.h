@@ -114,6 +114,8 @@ void journal_domain_gone(struct journal *j, const struct xsd_domain *domain);
  */
 #define JOURNAL_RETRY_NS (100ull * 1000 * 1000)
 int journal_flush(struct journal *j) PV_MUST_CHECK;
+/* The same, but the files stay as they are: no segment is ended. */
+int journal_write(struct journal *j) PV_MUST_CHECK;
 
 /* ---- inside the journal ------------------------------------------------- */
 

@@ -20,18 +20,28 @@ static void wake_all(const struct xsd *xsd)
 					->arg);
 }
 
-int persist_flush(struct xsd *xsd)
+static int written(struct xsd *xsd, int err)
 {
 	bool held = xsd->held;
-	int err;
 
-	if (!xsd->store.journal)
-		return 0;
-	err = journal_flush(xsd->store.journal);
 	xsd->held = err != 0;
 	if (held && !err)
 		wake_all(xsd);
 	return err;
+}
+
+int persist_write(struct xsd *xsd)
+{
+	return xsd->store.journal
+		       ? written(xsd, journal_write(xsd->store.journal))
+		       : 0;
+}
+
+int persist_flush(struct xsd *xsd)
+{
+	return xsd->store.journal
+		       ? written(xsd, journal_flush(xsd->store.journal))
+		       : 0;
 }
 
 void persist_close(struct xsd *xsd)

@@ -32,11 +32,14 @@ struct xsd;
 int persist_open(struct xsd *xsd,
 		 const struct journal_options *options) PV_MUST_CHECK;
 /*
- * Write what was recorded since the last call, all in one; free when there is
- * nothing. xsd_conn_output does it, so no answer leaves before. -errno: it is
- * not on disk, and there will be no output; call again in JOURNAL_RETRY_NS.
+ * Write what was recorded since the last call, all in one. At the end of each
+ * round: it looks after the files too. -errno: it is not on disk, and there
+ * will be no output; call again in JOURNAL_RETRY_NS.
  */
 int persist_flush(struct xsd *xsd) PV_MUST_CHECK;
+/* The writing only; free when there is nothing. xsd_conn_output does it, so no
+ * answer leaves before. */
+int persist_write(struct xsd *xsd) PV_MUST_CHECK;
 void persist_close(struct xsd *xsd); /* the files stay */
 void persist_erase(struct xsd *xsd); /* the files go */
 

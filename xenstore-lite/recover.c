@@ -425,6 +425,10 @@ int recover(struct journal *j, struct xsd *xsd, bool salvage)
 		err = load_snapshot(&rec, base);
 	if (!err)
 		err = load_segments(&rec, base ? base : 1);
+	if (!err && xsd_check(xsd)) {
+		log_error("%s: what was read does not add up", j->dir);
+		err = -EBADMSG;
+	}
 	if (!err)
 		err = go_on(&rec);
 	if (!err) {

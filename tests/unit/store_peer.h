@@ -76,6 +76,8 @@ static inline struct peer *peer_open(struct xsd *xsd, uint32_t domid)
 	struct peer *peer = calloc(1, sizeof(*peer));
 	char name[16];
 
+	if (!peer)
+		return NULL;
 	snprintf(name, sizeof(name), "d-%u", domid);
 	if ((domid && !xsd_domain_exists(xsd, domid) &&
 	     xsd_domain_create(xsd, domid, peer_life(), name)) ||
