@@ -121,8 +121,8 @@ demo: ## install what it needs, build, run the main job end to end
 check: ## install what it needs, build, run every test
 	$(Q)scripts/install-deps.sh build run test
 	$(Q)$(MAKE) --no-print-directory all test-programs
-	$(Q)BUILD=$(BUILD) scripts/check.sh unit corpus model system
-test-programs: $(tests) $(replay)
+	$(Q)BUILD=$(BUILD) scripts/check.sh unit corpus model oracle system
+test-programs: $(tests) $(replay) $(oracle) $(BUILD)/tests/oracle/hypervisor.so
 asan: ## unit, simulated, hostile and system tests under ASan and UBSan
 	$(Q)scripts/install-deps.sh build run test
 	$(Q)$(MAKE) --no-print-directory all test-programs \

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Run the tests that were built in $BUILD and count them.
-# Usage: check.sh [unit] [corpus] [model] [system]
+# Usage: check.sh [unit] [corpus] [model] [oracle] [system]
 # Each test program ends with "NAME: N passed, N failed[, N skipped]"; a system
 # test may exit 77 when all of it was skipped. Failing output is shown whole.
 set -u
@@ -57,6 +57,7 @@ for kind; do
 		done
 		;;
 	model) run "model" 300 scripts/model.sh ;;
+	oracle) run "oracle" 300 scripts/oracle.sh 1 2 ;;
 	system)
 		for t in tests/system/*.sh; do
 			case $t in */lib.sh | */lib-*.sh) continue ;; esac
