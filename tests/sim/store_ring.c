@@ -8,8 +8,9 @@
  * checks every answer: writes and reads, pipelined and larger than the ring,
  * transactions, a watch. Notifications come late and out of order, are doubled,
  * in some worlds lost; guests reconnect, die at any step and come again; the
- * store is killed and restarted; a hostile guest scribbles over its page. Every
- * honest guest must get all its answers, in order, and all its events.
+ * store is killed and restarted, or updated while it runs; a hostile guest
+ * scribbles over its page. Every honest guest must get all its answers, in
+ * order, and all its events.
  *
  * A failure prints the seed; "store_ring SEED" replays it.
  */
@@ -21,6 +22,7 @@
 #include "abi/xs_wire.h"
 #include "platform/sim.h"
 #include "util/clock.h"
+#include "xenstore-lite/image.h"
 #include "xenstore-lite/ringconn.h"
 
 #define NR_SEEDS    300u
@@ -128,12 +130,12 @@ static void client_close(void *arg)
 	memset(c, 0, sizeof(*c));
 }
 
+static const struct xsd_ops store_ops = { .output = has_output,
+					  .dropped = client_close };
+
 static void store_open(void)
 {
-	static const struct xsd_ops ops = { .output = has_output,
-					    .dropped = client_close };
-
-	must(!xsd_open(seed_now, &ops, &w.xsd));
+	must(!xsd_open(seed_now, &store_ops, &w.xsd));
 	for (unsigned i = 0; i < NR_GUESTS; i++)
 		if (w.guests[i].alive)
 			must(!xsd_domain_create(w.xsd, w.guests[i].domid,
@@ -177,6 +179,62 @@ static void store_restart(void)
 	for (unsigned i = 0; i < NR_GUESTS; i++)
 		if (w.guests[i].alive)
 			introduce(i, true);
+}
+
+static void save_client(void *conn_arg, struct encoder *e)
+{
+	const struct client *c = conn_arg;
+
+	enc_u32(e, (uint32_t)(c - w.clients));
+	enc_u32(e, c->rc.ring.in_cons);
+	enc_u32(e, c->rc.ring.out_prod);
+	enc_u32(e, c->rc.error);
+}
+
+/* The predecessor's end of it is still there, as after exec. */
+static int restore_client(void *arg, struct xsd_conn *conn, struct decoder *d,
+			  void **ret)
+{
+	unsigned i = dec_u32(d);
+	uint32_t in_cons = dec_u32(d), out_prod = dec_u32(d);
+	uint32_t error = dec_u32(d);
+	struct client *c = &w.clients[i];
+	struct guest *g = &w.guests[i];
+	int err;
+
+	(void)arg;
+	must(!d->bad && i < NR_GUESTS);
+	do
+		err = ringconn_open(&c->rc, w.dom0, g->domid, g->page.first_ref,
+				    evtchn_port(g->channel), conn);
+	while (err == -EAGAIN || err == -ENOMEM);
+	must(!err);
+	ringconn_resume(&c->rc, in_cons, out_prod, error);
+	c->open = c->unsent = c->more = true;
+	*ret = c;
+	return 0;
+}
+
+/* A live update: the store goes on as another, and no guest notices. */
+static void store_update(void)
+{
+	static const struct image_owner owner = { .save = save_client,
+						  .restore = restore_client };
+	struct encoder e = { 0 };
+	struct decoder d;
+
+	xsd_save(w.xsd, &owner, &e);
+	must(!e.failed);
+	for (unsigned i = 0; i < NR_GUESTS; i++) {
+		if (w.clients[i].open)
+			ringconn_close(&w.clients[i].rc, true);
+		memset(&w.clients[i], 0, sizeof(w.clients[i]));
+	}
+	xsd_close(w.xsd);
+	must(!xsd_open(seed_now, &store_ops, &w.xsd));
+	decoder_init(&d, e.data, e.len);
+	must(!xsd_restore(w.xsd, &owner, &d));
+	encoder_fini(&e);
 }
 
 /* One client's part of a round of the daemon's loop. */
@@ -543,6 +601,8 @@ static void fate(void)
 		else
 			guest_open(i);
 		break;
+	case 4:
+	case 5: store_update(); break;
 	case 3:
 		if (g->alive && g->connected && !g->hostile)
 			reconnect(g);

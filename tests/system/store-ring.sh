@@ -8,12 +8,28 @@ set -u
 requires_root
 requires_cmd xenstore-read xenstore-utils
 requires_cmd pvsplit "make all"
+requires_cmd python3 python3
 PVSPLIT_RUN=$RUN
 export PVSPLIT_RUN
 
 # root COMMAND...: as domain 0, over its socket.
 root() {
 	XENSTORED_PATH=$RUN/0/xenstore timeout 20 "$@"
+}
+
+# control WORD...: XS_CONTROL as domain 0; the answer must be OK.
+control() {
+	timeout 30 python3 - "$RUN/0/xenstore" "$@" <<-'PY'
+	import socket, struct, sys
+	s = socket.socket(socket.AF_UNIX)
+	s.connect(sys.argv[1])
+	words = b"".join(w.encode() + b"\0" for w in sys.argv[2:])
+	s.sendall(struct.pack("<IIII", 0, 1, 0, len(words)) + words)
+	head = s.recv(16, socket.MSG_WAITALL)
+	answer = s.recv(struct.unpack("<IIII", head)[3], socket.MSG_WAITALL)
+	print(answer)
+	sys.exit(answer != b"OK\0")
+	PY
 }
 
 store_pid() {
@@ -106,6 +122,22 @@ check_output "writes in it" ok ask "write data/t 1"
 check_fails "which nobody sees" root xenstore-exists $home/data/t
 check_output "commits" ok ask "commit"
 check_output "which everybody sees" 1 root xenstore-read $home/data/t
+
+# ---- the store becomes another program -------------------------------------------
+same_store=$(store_pid)
+fired_before=$(nr_events data/w)
+check_output "a transaction is open" ok ask "begin"
+check_output "and used" ok ask "write data/over 1"
+check "the store is updated" \
+	control live-update -s -t 60 -F
+check "and again" control live-update -s -t 60 -F
+check_output "the transaction goes on" ok ask "write data/over 2"
+check_output "commits" ok ask "commit"
+check_output "as if nothing had been" 2 root xenstore-read $home/data/over
+root xenstore-write $home/data/w/updated 1
+check "the watch is still there" wait_for 10 fired data/w/updated 1
+check_output "and has not had to come back" "$fired_before" nr_events data/w
+check_output "in the same process" "$same_store" store_pid
 
 # ---- the store dies --------------------------------------------------------------
 check "the store is killed" kill_store
