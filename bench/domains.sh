@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # domains.sh - starts the two stores that bench/domains.c compares.
+TMPDIR=${TMPDIR:-/dev/shm} # memory, as /run is
 . "${0%/*}/../tests/system/lib.sh"
 . "${0%/*}/lib-bench.sh"
 requires_root

@@ -4,6 +4,7 @@
 # redis-servers, all on the second CPU.
 # Usage: xenstore.sh [short]
 mode=${1:-full}
+TMPDIR=${TMPDIR:-/dev/shm} # memory, as /run is
 . "${0%/*}/../tests/system/lib.sh"
 . "${0%/*}/lib-bench.sh"
 requires_root
