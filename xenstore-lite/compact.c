@@ -98,6 +98,7 @@ static void child_succeeded(struct journal *j)
 		    journal_name(JOURNAL_SNAPSHOT, j->file.segment, name), &st,
 		    AT_SYMLINK_NOFOLLOW) == 0)
 		j->snapshot_bytes = (uint64_t)st.st_size;
+	j->behind_bytes = 0;
 	j->nr_child_failures = 0;
 	j->stats->nr_snapshots++;
 	journal_forget(j, j->file.segment);
@@ -140,6 +141,7 @@ static void take_segment(struct journal *j, const struct record_file *file,
 		log_debug("%s: room of segment %llu: %s", j->dir,
 			  (unsigned long long)j->file.segment, strerror(errno));
 	close(j->fd);
+	j->behind_bytes += j->file_bytes;
 	j->fd = fd;
 	j->file = *file;
 	j->file_bytes = RECORD_FILE_BYTES;
@@ -200,12 +202,14 @@ static int begin_segment(struct journal *j)
 
 void journal_compact(struct journal *j)
 {
+	uint64_t bytes;
 	int err;
 
 	if (j->child)
 		look_at_child(j);
-	if (j->child || j->file_bytes < j->compact_bytes ||
-	    j->file_bytes < 2 * j->snapshot_bytes)
+	bytes = j->behind_bytes + j->file_bytes;
+	if (j->child || bytes < j->compact_bytes ||
+	    bytes < 2 * j->snapshot_bytes)
 		return;
 	if (j->nr_child_failures && clock_now_ns() < j->compact_retry_ns)
 		return;

@@ -45,7 +45,8 @@ struct journal_options {
 	uint64_t compact_bytes;	     /* 0: JOURNAL_COMPACT_BYTES */
 };
 
-/* A segment this long, and twice as long as the last snapshot, is ended. */
+/* A segment is ended when all since the last snapshot are this long, and twice
+ * as long as it. */
 #define JOURNAL_COMPACT_BYTES (16ull << 20)
 
 struct stats_journal;
@@ -77,7 +78,8 @@ struct journal {
 	/* compaction */
 	uint64_t oldest_segment; /* that is still there */
 	uint64_t compact_bytes, snapshot_bytes;
-	pid_t child; /* writes the snapshot of file.segment; or 0 */
+	uint64_t behind_bytes; /* of earlier segments since that snapshot */
+	pid_t child;	       /* writes the snapshot of file.segment; or 0 */
 	uint32_t nr_child_failures;
 	uint64_t compact_retry_ns;
 };

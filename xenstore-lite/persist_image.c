@@ -41,6 +41,7 @@ void persist_save(const struct xsd *xsd, struct encoder *e)
 	enc_u64(e, j->oldest_segment);
 	enc_u64(e, j->compact_bytes);
 	enc_u64(e, j->snapshot_bytes);
+	enc_u64(e, j->behind_bytes);
 	enc_u32(e, (uint32_t)j->child);
 	enc_u32(e, j->nr_child_failures);
 	enc_u64(e, j->compact_retry_ns);
@@ -81,6 +82,7 @@ static void get(struct decoder *d, struct journal *j, char dir[PATH_MAX])
 	j->oldest_segment = dec_u64(d);
 	j->compact_bytes = dec_u64(d);
 	j->snapshot_bytes = dec_u64(d);
+	j->behind_bytes = dec_u64(d);
 	j->child = (pid_t)dec_u32(d);
 	j->nr_child_failures = dec_u32(d);
 	j->compact_retry_ns = dec_u64(d);

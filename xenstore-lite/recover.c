@@ -231,6 +231,8 @@ static int load_segment(struct recovery *rec, uint64_t segment, bool last)
 		err = replay_journal(r, m.data, m.len, segment, last,
 				     &rec->j->file, &rec->whole);
 		rec->cut = m.len - rec->whole;
+		if (!last)
+			rec->j->behind_bytes += m.len;
 		unmap(&m);
 	}
 	if (err && !(r->salvage && err == -EBADMSG))
@@ -372,6 +374,7 @@ static int start_anew(struct recovery *rec)
 		return err;
 	}
 	forget_before(rec, file.segment);
+	rec->j->behind_bytes = 0;
 	log_warn("%s: salvaged: %" PRIu64 " records kept, %" PRIu64
 		 " missing, %" PRIu64 " that no longer fit, %" PRIu64
 		 " bytes unreadable; the damaged files are aside",

@@ -299,6 +299,38 @@ static void a_snapshot_that_fails_is_tried_again(void)
 	remove_dir();
 }
 
+/* Lives that are too short for a snapshot do not make the journal grow. */
+static void a_snapshot_that_was_due_is_due_in_the_next_life(void)
+{
+	struct xsd *xsd;
+	struct history h;
+	char *text;
+
+	UNIT_REQUIRE(make_dir() == 0);
+	xsd = open_small();
+	UNIT_REQUIRE(xsd && history_open(&h, xsd, 17) == 0);
+	while (xsd->store.journal->file.segment < 2) {
+		history_step(&h);
+		UNIT_REQUIRE(persist_flush(xsd) == 0);
+	}
+	journal_stop_child(xsd->store.journal);
+	history_close(&h);
+	xsd_close(xsd);
+	/* It may have been whole already. */
+	unlink(in_dir("snapshot.2"));
+	UNIT_REQUIRE(exists("journal.1"));
+	xsd = open_small();
+	UNIT_REQUIRE(xsd != NULL);
+	UNIT_CHECK(persist_flush(xsd) == 0);
+	UNIT_CHECK(wait_for_child(xsd) == 0);
+	UNIT_CHECK(exists("snapshot.3") && !exists("journal.1"));
+	text = store_dump(xsd);
+	xsd_close(xsd);
+	UNIT_CHECK(recovers_as(text));
+	free(text);
+	remove_dir();
+}
+
 /* Files as after two compactions; expected: what they hold. */
 static char *make_snapshot(void)
 {
@@ -429,6 +461,7 @@ int main(void)
 		UNIT_TEST(old_segments_go_when_the_snapshot_is_whole),
 		UNIT_TEST(a_snapshot_killed_at_any_moment_costs_nothing),
 		UNIT_TEST(a_snapshot_that_fails_is_tried_again),
+		UNIT_TEST(a_snapshot_that_was_due_is_due_in_the_next_life),
 		UNIT_TEST(a_damaged_snapshot_is_refused),
 		UNIT_TEST(a_missing_segment_is_noticed),
 		UNIT_TEST(what_a_dead_child_left_goes),
