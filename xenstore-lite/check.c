@@ -14,12 +14,15 @@ struct count {
 /* Answers in the output; *faults when it is not whole messages. */
 static uint32_t count_answers(const struct xsd_conn *conn, unsigned *faults)
 {
-	const char *at = conn->out.data + conn->out.start;
 	size_t left = conn->out.len, len = conn->first_left;
 	struct xsd_sockmsg hdr;
 	uint32_t nr = len > 0 && !conn->first_is_event;
+	const char *at;
 
 	*faults += len > left;
+	if (left == 0)
+		return nr;
+	at = conn->out.data + conn->out.start;
 	while (len <= left) {
 		at += len;
 		left -= len;
