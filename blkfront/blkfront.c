@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * blkfront.c - the public calls: see blkfront.h.
+ * blkfront.c - a blkfront's life: see blkfront.h.
  *
- * Checks what programs ask for, owns the descriptors, and decides when to look
- * at what: the ring on every poll (memory only), event channel and store only
- * after a sleep or now and then, since that costs system calls. The work is in
- * queue.c and connect.c.
+ * Opening and closing, and the buffers. What is called for every io is in
+ * owner.c; the connection in connect.c.
  */
 #include "blkfront/blkfront.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -27,8 +25,6 @@
 #define DEFAULT_TIMEOUT_NS (10 * NS_PER_S)
 /* How long closing may wait for the backend. */
 #define CLOSE_NS (5 * NS_PER_S)
-/* A busy poller still learns of the store's events this often. */
-#define LOOK_NS (2 * NS_PER_MS)
 
 /* A sentence for the caller, who may not want one. */
 #define say(why, why_size, ...)                                                \
@@ -37,9 +33,26 @@
 
 /* ---- opening and closing ------------------------------------------------ */
 
+/* Queue 0's is the blkfront's own: its owner sees everything there. */
+static int open_queue(struct blkfront_queue *bq)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	bq->epoll_fd = bq->nr ? epoll_create1(EPOLL_CLOEXEC) : bq->bf->epoll_fd;
+	if (bq->epoll_fd < 0)
+		return -errno;
+	bq->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (bq->wake_fd < 0)
+		return -errno;
+	if (epoll_ctl(bq->epoll_fd, EPOLL_CTL_ADD, bq->wake_fd, &ev))
+		return -errno;
+	return 0;
+}
+
 static int open_descriptors(struct blkfront *bf)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
+	int err = 0;
 
 	bf->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (bf->epoll_fd < 0)
@@ -50,7 +63,9 @@ static int open_descriptors(struct blkfront *bf)
 		return -errno;
 	if (epoll_ctl(bf->epoll_fd, EPOLL_CTL_ADD, bf->timer_fd, &ev))
 		return -errno;
-	return 0;
+	for (uint32_t i = 0; !err && i < bf->nr_queues; i++)
+		err = open_queue(&bf->queues[i]);
+	return err;
 }
 
 /*
@@ -114,7 +129,7 @@ static int open_domain(struct blkfront *bf,
 	return 0;
 }
 
-static bool is_decided(const struct blkfront *bf)
+static bool is_decided(struct blkfront *bf)
 {
 	return bf->link != LINK_CONNECTING;
 }
@@ -175,43 +190,117 @@ static int open_disk(struct blkfront *bf, const struct blkfront_config *config,
 			      why, why_size);
 }
 
+static void free_queue(struct blkfront_queue *bq)
+{
+	if (bq->nr && bq->epoll_fd >= 0)
+		close(bq->epoll_fd);
+	if (bq->wake_fd >= 0)
+		close(bq->wake_fd);
+	pthread_mutex_destroy(&bq->lock);
+}
+
 static void free_all(struct blkfront *bf)
 {
 	if (bf->pool)
 		grant_pool_close(bf->pool);
 	xs_close(bf->xs);
 	platform_close(bf->platform);
+	for (uint32_t i = 0; i < bf->nr_queues; i++)
+		free_queue(&bf->queues[i]);
+	free(bf->queues);
 	if (bf->lock_fd >= 0)
 		close(bf->lock_fd);
 	if (bf->timer_fd >= 0)
 		close(bf->timer_fd);
 	if (bf->epoll_fd >= 0)
 		close(bf->epoll_fd);
+	pthread_mutex_destroy(&bf->pool_lock);
 	free(bf);
+}
+
+static void init_queue(struct blkfront *bf, uint32_t nr)
+{
+	struct blkfront_queue *bq = &bf->queues[nr];
+
+	bq->bf = bf;
+	bq->nr = (uint16_t)nr;
+	bq->via = bq;
+	bq->epoll_fd = bq->wake_fd = -1;
+	bq->armed = true;
+	pthread_mutex_init(&bq->lock, NULL);
+	queue_init(&bq->q);
+	bq->q.handle = (uint16_t)bf->handle;
+}
+
+static struct blkfront *new_blkfront(const struct blkfront_config *config)
+{
+	uint64_t buf_bytes =
+		config->buf_bytes ? config->buf_bytes : DEFAULT_BUF_BYTES;
+	struct blkfront *bf = calloc(1, sizeof(*bf));
+
+	if (!bf)
+		return NULL;
+	bf->nr_queues = config->nr_queues ? config->nr_queues : 1;
+	bf->queues = calloc(bf->nr_queues, sizeof(bf->queues[0]));
+	if (!bf->queues) {
+		free(bf);
+		return NULL;
+	}
+	bf->epoll_fd = bf->timer_fd = bf->lock_fd = -1;
+	bf->handle = config->handle;
+	bf->buf_bytes = (buf_bytes + PV_PAGE_SIZE - 1) & ~(PV_PAGE_SIZE - 1ull);
+	bf->policy = config->policy;
+	bf->resized = config->resized;
+	bf->resized_arg = config->resized_arg;
+	bf->ring_order_max = BLKFRONT_RING_ORDER_MAX;
+	while (config->ring_pages &&
+	       config->ring_pages < 1u << bf->ring_order_max)
+		bf->ring_order_max--;
+	pthread_mutex_init(&bf->pool_lock, NULL);
+	for (uint32_t i = 0; i < bf->nr_queues; i++)
+		init_queue(bf, i);
+	return bf;
+}
+
+static int check_config(const struct blkfront_config *config, char *why,
+			size_t why_size)
+{
+	uint64_t most =
+		SHARE_PAGES_MAX - BLKFRONT_QUEUES_MAX * BLKFRONT_SEGMENT_PAGES;
+
+	if (config->buf_bytes > most * PV_PAGE_SIZE)
+		say(why, why_size, "%llu bytes of buffers are too many",
+		    (unsigned long long)config->buf_bytes);
+	else if (config->nr_queues > BLKFRONT_QUEUES_MAX)
+		say(why, why_size, "%u queues are too many, the most are %u",
+		    config->nr_queues, BLKFRONT_QUEUES_MAX);
+	else if (config->ring_pages > BLKFRONT_RING_PAGES_MAX ||
+		 config->ring_pages & (config->ring_pages - 1))
+		say(why, why_size,
+		    "a ring of %u pages: it has to be a power of two, at most "
+		    "%u",
+		    config->ring_pages, BLKFRONT_RING_PAGES_MAX);
+	else if (config->policy > BLKFRONT_FAIL)
+		say(why, why_size, "there is no policy %d",
+		    (int)config->policy);
+	else
+		return 0;
+	return -EINVAL;
 }
 
 int blkfront_open(const struct blkfront_config *config, struct blkfront **ret,
 		  char *why, size_t why_size)
 {
-	uint64_t buf_bytes =
-		config->buf_bytes ? config->buf_bytes : DEFAULT_BUF_BYTES;
 	struct blkfront *bf;
 	int err;
 
 	say(why, why_size, "%s", "");
-	if (buf_bytes > (uint64_t)SHARE_PAGES_MAX * PV_PAGE_SIZE) {
-		say(why, why_size, "%llu bytes of buffers are too many",
-		    (unsigned long long)buf_bytes);
-		return -EINVAL;
-	}
-	bf = calloc(1, sizeof(*bf));
+	err = check_config(config, why, why_size);
+	if (err)
+		return err;
+	bf = new_blkfront(config);
 	if (!bf)
 		return -ENOMEM;
-	queue_init(&bf->queue);
-	bf->epoll_fd = bf->timer_fd = bf->lock_fd = -1;
-	bf->handle = config->handle;
-	bf->queue.handle = (uint16_t)config->handle;
-	bf->buf_bytes = (buf_bytes + PV_PAGE_SIZE - 1) & ~(PV_PAGE_SIZE - 1ull);
 	err = open_descriptors(bf);
 	if (!err)
 		err = open_domain(bf, config, why, why_size);
@@ -236,9 +325,11 @@ void blkfront_close(struct blkfront *bf)
 	free_all(bf);
 }
 
-void blkfront_info(const struct blkfront *bf, struct blkfront_info *ret)
+void blkfront_info(struct blkfront *bf, struct blkfront_info *ret)
 {
-	*ret = bf->info;
+	owner_lock(&bf->queues[0]);
+	*ret = bf->queues[0].info;
+	owner_unlock(&bf->queues[0]);
 }
 
 /* ---- buffers ------------------------------------------------------------ */
@@ -254,7 +345,9 @@ void *blkfront_buf_alloc(struct blkfront *bf, size_t size_bytes)
 
 	if (size_bytes == 0 || size_bytes > bf->buf_bytes)
 		return NULL;
+	pthread_mutex_lock(&bf->pool_lock);
 	page = grant_pool_take(bf->pool, pages_of(size_bytes));
+	pthread_mutex_unlock(&bf->pool_lock);
 	return page < 0 ? NULL : grant_pool_page(bf->pool, (uint32_t)page);
 }
 
@@ -262,119 +355,9 @@ void blkfront_buf_free(struct blkfront *bf, void *buf, size_t size_bytes)
 {
 	int64_t page = buf ? grant_pool_index(bf->pool, buf) : -1;
 
-	if (page >= 0)
-		grant_pool_put(bf->pool, (uint32_t)page, pages_of(size_bytes));
-}
-
-/* ---- ios ---------------------------------------------------------------- */
-
-static int check_io(const struct blkfront *bf, const struct blkfront_io *io)
-{
-	switch (io->op) {
-	case BLKFRONT_FLUSH:
-		if (io->size_bytes)
-			return -EINVAL;
-		return bf->info.flush ? 0 : -EOPNOTSUPP;
-	case BLKFRONT_WRITE:
-		if (bf->info.readonly)
-			return -EROFS;
-		break;
-	case BLKFRONT_READ: break;
-	}
-	if (io->size_bytes == 0 || io->size_bytes % BLKIF_SECTOR_SIZE ||
-	    io->offset_bytes % BLKIF_SECTOR_SIZE ||
-	    !num_range_within(io->offset_bytes, io->size_bytes,
-			      bf->info.size_bytes) ||
-	    !queue_owns(&bf->queue, io->buf, io->size_bytes))
-		return -EINVAL;
-	return 0;
-}
-
-int blkfront_submit(struct blkfront *bf, struct blkfront_io *io)
-{
-	int err;
-
-	if (bf->link == LINK_DRAINING || bf->link == LINK_DOWN)
-		return -ESHUTDOWN;
-	err = check_io(bf, io);
-	if (err)
-		return err;
-	queue_submit(&bf->queue, io);
-	return 0;
-}
-
-void blkfront_kick(struct blkfront *bf)
-{
-	connect_push(bf);
-}
-
-int blkfront_poll(struct blkfront *bf)
-{
-	uint64_t now_ns = clock_now_ns();
-	unsigned nr;
-
-	connect_reap(bf);
-	if (bf->armed || now_ns >= bf->next_look_ns) {
-		bf->armed = false;
-		bf->next_look_ns = now_ns + LOOK_NS;
-		connect_events(bf);
-		connect_reap(bf);
-	}
-	nr = queue_run_done(&bf->queue);
-	if (bf->link == LINK_DOWN) {
-		while (queue_run_done(&bf->queue))
-			;
-		return bf->lost;
-	}
-	connect_push(bf);
-	return (int)nr;
-}
-
-int blkfront_fd(const struct blkfront *bf)
-{
-	return bf->epoll_fd;
-}
-
-bool blkfront_arm(struct blkfront *bf)
-{
-	bf->armed = true;
-	if (bf->link == LINK_DOWN || queue_arm(&bf->queue))
-		return true;
-	return !bf->store_gone && xs_pending(bf->xs);
-}
-
-struct sync_io {
-	struct blkfront_io io;
-	bool done;
-};
-
-static void sync_done(struct blkfront_io *io)
-{
-	container_of(io, struct sync_io, io)->done = true;
-}
-
-int blkfront_rw_sync(struct blkfront *bf, enum blkfront_op op,
-		     uint64_t offset_bytes, void *buf, size_t size_bytes)
-{
-	struct sync_io sync = { .io = { .op = op,
-					.offset_bytes = offset_bytes,
-					.size_bytes = size_bytes,
-					.buf = buf,
-					.done = sync_done } };
-	int err = blkfront_submit(bf, &sync.io);
-
-	if (err)
-		return err;
-	blkfront_kick(bf);
-	for (;;) {
-		struct pollfd pfd = { .fd = bf->epoll_fd, .events = POLLIN };
-
-		blkfront_poll(bf);
-		if (sync.done) {
-			spin_worked(&bf->spin);
-			return sync.io.result;
-		}
-		if (!spin_again(&bf->spin) && !blkfront_arm(bf))
-			poll(&pfd, 1, -1);
-	}
+	if (page < 0)
+		return;
+	pthread_mutex_lock(&bf->pool_lock);
+	grant_pool_put(bf->pool, (uint32_t)page, pages_of(size_bytes));
+	pthread_mutex_unlock(&bf->pool_lock);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connect.c - the connection under a queue: made, lost, made again, ended.
+ * connect.c - the connection under the queues: made, lost, made again, ended.
  *
- * Drives xenbus as the frontend of one vbd. What the queue holds in flight
- * survives every loss of the backend; it ends only when the disk is detached,
- * the backend lies, or the program closes. Called by blkfront.c and, through
- * the driver's steps, by xenbus; all on the owner's thread.
+ * Drives xenbus as the frontend of one vbd. What is in flight survives every
+ * loss of the backend, unless the policy says otherwise; it ends when the disk
+ * is detached, the backend lies, or the program closes. Called by owner.c,
+ * blkfront.c and, through the driver's steps, by xenbus; control thread.
  */
 #include "blkfront/private.h"
 
@@ -38,17 +38,10 @@ static void timer_set(struct blkfront *bf, uint64_t at_ns)
 
 static void release(struct blkfront *bf)
 {
-	queue_detach(&bf->queue);
-	if (bf->evtchn) {
-		epoll_ctl(bf->epoll_fd, EPOLL_CTL_DEL, evtchn_fd(bf->evtchn),
-			  NULL);
-		evtchn_close(bf->evtchn);
-		bf->evtchn = NULL;
-	}
-	/* What a backend still maps goes to quarantine: it is not ours. */
-	if (bf->ring.base)
-		platform_unshare(bf->platform, &bf->ring);
-	bf->ring.base = NULL;
+	if (bf->size_watch)
+		xs_unwatch(bf->xs, bf->size_watch);
+	bf->size_watch = NULL;
+	rings_release(bf);
 }
 
 /* The end for users: every io is completed, nothing will connect again. */
@@ -59,170 +52,85 @@ static void go_down(struct blkfront *bf, int err)
 	bf->link = LINK_DOWN;
 	bf->lost = err;
 	timer_set(bf, 0);
-	queue_fail(&bf->queue, err == -ESHUTDOWN ? err : -EIO);
+	rings_fail(bf, err == -ESHUTDOWN ? err : -EIO, err);
 }
 
 /* ---- the driver's steps -------------------------------------------------- */
 
-static int publish_nodes(struct xs *xs, xs_txn_t tx, void *arg)
-{
-	struct blkfront *bf = arg;
-	const char *node = bf->dev.node;
-	char key[24];
-	int err;
-
-	if (bf->ring_order == 0) {
-		char path[sizeof(bf->dev.node) + 32];
-
-		err = str_printf(path, sizeof(path), "%s/ring-page-order",
-				 node);
-		if (err >= 0)
-			err = xs_rm(xs, tx, path);
-		if (err < 0 && err != -ENOENT)
-			return err;
-		err = xs_printf(xs, tx, node, "ring-ref", "%u",
-				bf->ring.first_ref);
-	} else {
-		err = xs_printf(xs, tx, node, "ring-page-order", "%u",
-				bf->ring_order);
-		for (uint32_t i = 0; !err && i < bf->ring.nr_pages; i++) {
-			snprintf(key, sizeof(key), "ring-ref%u", i);
-			err = xs_printf(xs, tx, node, key, "%u",
-					bf->ring.first_ref + i);
-		}
-	}
-	if (!err)
-		err = xs_printf(xs, tx, node, "event-channel", "%u",
-				evtchn_port(bf->evtchn));
-	if (!err)
-		err = xs_printf(xs, tx, node, "protocol", "%s",
-				XEN_IO_PROTO_ABI_X86_64);
-	if (!err)
-		err = xs_printf(xs, tx, node, "feature-persistent", "1");
-	return err;
-}
-
-/* The buffers' region lives as long as the blkfront: pointers stay valid. */
-static int share_buffers(struct blkfront *bf)
-{
-	uint32_t nr_pages = (uint32_t)(bf->buf_bytes / PV_PAGE_SIZE);
-	int err;
-
-	if (bf->pool)
-		return bf->backend_id == bf->dev.otherend_id ? 0 : -EXDEV;
-	err = grant_pool_open(bf->platform, bf->dev.otherend_id, nr_pages, 0,
-			      &bf->pool);
-	if (err)
-		return err;
-	bf->backend_id = bf->dev.otherend_id;
-	bf->queue.region = grant_pool_base(bf->pool);
-	bf->queue.region_bytes = bf->buf_bytes;
-	bf->queue.first_ref = grant_pool_ref(bf->pool, 0);
-	return 0;
-}
-
-static int open_channel(struct blkfront *bf)
-{
-	struct epoll_event ev = { .events = EPOLLIN };
-	int err;
-
-	err = platform_evtchn_alloc(bf->platform, bf->dev.otherend_id,
-				    &bf->evtchn);
-	if (err)
-		return err;
-	if (epoll_ctl(bf->epoll_fd, EPOLL_CTL_ADD, evtchn_fd(bf->evtchn), &ev))
-		return -errno;
-	return 0;
-}
-
 static int announce(struct blkfront *bf)
 {
-	uint32_t order;
 	int err;
 
 	release(bf);
-	err = xs_read_u32_default(bf->xs, XS_NO_TXN, bf->dev.otherend,
-				  "max-ring-page-order", UINT32_MAX, 0, &order);
-	if (err)
-		return err;
-	if (order > BLKFRONT_RING_ORDER_MAX)
-		order = BLKFRONT_RING_ORDER_MAX;
-	err = share_buffers(bf);
-	if (err)
-		return err;
-	bf->ring_order = order;
-	err = platform_share(bf->platform, bf->dev.otherend_id, 1u << order, 0,
-			     &bf->ring);
-	if (err)
-		return err;
-	err = open_channel(bf);
-	if (err)
-		return err;
-	return xs_transaction(bf->xs, publish_nodes, bf);
+	err = features_read_transport(bf, &bf->transport);
+	if (!err)
+		err = rings_open(bf);
+	if (!err)
+		err = xs_transaction(bf->xs, features_publish, bf);
+	return err;
 }
 
-/* What the backend says about the disk: untrusted, so strict. */
-static int read_disk(struct blkfront *bf, struct blkfront_info *info)
+/* The backend wrote `sectors`: the disk may have another size now. */
+static void size_changed(void *arg, const char *path)
 {
-	const char *dir = bf->dev.otherend;
-	uint32_t sector, physical, flags, flush;
-	uint64_t sectors;
+	struct blkfront *bf = arg;
+	uint64_t size_bytes;
 	int err;
 
-	err = xs_read_u64(bf->xs, XS_NO_TXN, dir, "sectors",
-			  INT64_MAX / BLKIF_SECTOR_SIZE, &sectors);
-	if (!err)
-		err = xs_read_u32_default(bf->xs, XS_NO_TXN, dir, "sector-size",
-					  UINT32_MAX, BLKIF_SECTOR_SIZE,
-					  &sector);
-	if (!err)
-		err = xs_read_u32_default(bf->xs, XS_NO_TXN, dir,
-					  "physical-sector-size", 1u << 20,
-					  BLKIF_SECTOR_SIZE, &physical);
-	if (!err)
-		err = xs_read_u32_default(bf->xs, XS_NO_TXN, dir, "info",
-					  UINT32_MAX, 0, &flags);
-	if (!err)
-		err = xs_read_u32_default(bf->xs, XS_NO_TXN, dir,
-					  "feature-flush-cache", 1, 0, &flush);
-	if (err)
-		return err;
-	if (sector != BLKIF_SECTOR_SIZE)
-		return -EOPNOTSUPP;
-	if (physical < BLKIF_SECTOR_SIZE || (physical & (physical - 1)) != 0)
-		return -EINVAL;
-	info->size_bytes = sectors * BLKIF_SECTOR_SIZE;
-	info->sector_bytes = sector;
-	info->physical_bytes = physical;
-	info->readonly = (flags & VDISK_READONLY) != 0;
-	info->flush = flush != 0;
-	info->max_request_bytes = BLKIF_MAX_SEGMENTS_PER_REQUEST * PV_PAGE_SIZE;
-	return 0;
+	(void)path;
+	if (bf->link != LINK_UP)
+		return;
+	err = features_read_size(bf, bf->info.sector_bytes, &size_bytes);
+	if (err) {
+		log_limited(&bf->limit, LOG_WARN,
+			    "%s: the disk's new size is not usable: %s",
+			    bf->dev.name, strerrordesc_np(-err));
+		return;
+	}
+	if (size_bytes == bf->info.size_bytes)
+		return;
+	log_limited(&bf->limit, LOG_INFO, "%s: %llu bytes, %llu before",
+		    bf->dev.name, (unsigned long long)size_bytes,
+		    (unsigned long long)bf->info.size_bytes);
+	bf->info.size_bytes = size_bytes;
+	rings_set_info(bf);
+	if (bf->resized)
+		bf->resized(bf->resized_arg, size_bytes);
 }
 
-static int connect_queue(struct blkfront *bf)
+/* Without this watch the disk only keeps its size. */
+static void watch_size(struct blkfront *bf)
 {
-	uint32_t nr_held;
+	char path[sizeof(bf->dev.otherend) + 16];
+
+	if (str_printf(path, sizeof(path), "%s/sectors", bf->dev.otherend) < 0)
+		return;
+	if (xs_watch(bf->xs, path, size_changed, bf, &bf->size_watch))
+		bf->size_watch = NULL;
+}
+
+static int connect_queues(struct blkfront *bf)
+{
+	uint64_t old_bytes = bf->info.size_bytes;
 	int err;
 
-	if (!bf->ring.base || !bf->evtchn)
-		return -EINVAL;
-	err = read_disk(bf, &bf->info);
+	err = features_read_disk(bf, &bf->info, &bf->limits);
+	if (!err)
+		err = rings_attach(bf);
 	if (err)
 		return err;
-	bf->queue.flush = bf->info.flush;
-	queue_attach(&bf->queue, bf->ring.base,
-		     (size_t)bf->ring.nr_pages * PV_PAGE_SIZE);
-	nr_held = bf->queue.nr_held;
 	bf->link = LINK_UP;
 	bf->up_since_ns = clock_now_ns();
 	timer_set(bf, 0);
-	if (bf->was_up)
+	watch_size(bf);
+	if (bf->was_up) {
 		log_limited(&bf->limit, LOG_INFO,
-			    "%s: connected again, %u requests issued again",
-			    bf->dev.name, nr_held);
+			    "%s: connected again, %u rings", bf->dev.name,
+			    bf->transport.nr_rings);
+		if (bf->resized && old_bytes != bf->info.size_bytes)
+			bf->resized(bf->resized_arg, bf->info.size_bytes);
+	}
 	bf->was_up = true;
-	connect_push(bf);
 	return 0;
 }
 
@@ -239,7 +147,7 @@ static int step_announce(struct xenbus_device *dev)
 static int step_connect(struct xenbus_device *dev)
 {
 	struct blkfront *bf = dev->priv;
-	int err = connect_queue(bf);
+	int err = connect_queues(bf);
 
 	if (err)
 		go_down(bf, err);
@@ -291,7 +199,8 @@ static int step_disconnect(struct xenbus_device *dev)
 		return -EINPROGRESS;
 	if (bf->link != LINK_DOWN && !still_wanted(bf)) {
 		log_info("%s: the disk is being detached", dev->name);
-		if (bf->link == LINK_UP && !queue_idle(&bf->queue)) {
+		rings_refuse(bf, -ESHUTDOWN);
+		if (bf->link == LINK_UP && !rings_idle(bf)) {
 			bf->link = LINK_DRAINING;
 			timer_set(bf, clock_now_ns() + DRAIN_NS);
 			return -EINPROGRESS;
@@ -353,18 +262,15 @@ static void peer_fault(struct blkfront *bf, const char *why)
 		xenbus_close(&bf->dev);
 }
 
-void connect_reap(struct blkfront *bf)
+/* Take every response, and what was found wrong with them. */
+static uint32_t reap(struct blkfront *bf)
 {
-	const char *why = NULL;
+	const char *fault = NULL;
+	uint32_t nr_cut_off = rings_reap(bf, &fault);
 
-	if (queue_reap(&bf->queue, &why) < 0)
-		peer_fault(bf, why);
-}
-
-void connect_push(struct blkfront *bf)
-{
-	if (queue_push(&bf->queue) && bf->evtchn)
-		evtchn_notify(bf->evtchn);
+	if (fault && bf->link != LINK_DOWN)
+		peer_fault(bf, fault);
+	return nr_cut_off;
 }
 
 static void finish_detach(struct blkfront *bf)
@@ -378,7 +284,7 @@ static void finish_detach(struct blkfront *bf)
 /* The backend's end of the event channel is gone, and so is the backend. */
 static void channel_lost(struct blkfront *bf)
 {
-	connect_reap(bf); /* what it had answered stays answered */
+	reap(bf); /* what it had answered stays answered */
 	if (bf->link == LINK_DRAINING)
 		finish_detach(bf);
 	if (bf->link == LINK_UP && bf->store_gone)
@@ -429,47 +335,67 @@ static void store_events(struct blkfront *bf)
 	}
 }
 
+/* Is a channel's other end gone, ours or one that another owner looked at? */
+static bool is_cut_off(struct blkfront *bf)
+{
+	struct blkfront_queue *bq = &bf->queues[0];
+	bool ours;
+
+	owner_lock(bq);
+	ours = bq->evtchn && evtchn_clear(bq->evtchn) == -EPIPE;
+	owner_unlock(bq);
+	return reap(bf) || ours;
+}
+
 void connect_events(struct blkfront *bf)
 {
-	if (bf->evtchn && evtchn_clear(bf->evtchn) == -EPIPE)
+	uint64_t count;
+
+	(void)!read(bf->queues[0].wake_fd, &count, sizeof(count));
+	if (is_cut_off(bf))
 		channel_lost(bf);
 	if (bf->timer_at_ns && clock_now_ns() >= bf->timer_at_ns)
 		timer_expired(bf);
 	if (!bf->store_gone)
 		store_events(bf);
-	if (bf->link == LINK_DRAINING && queue_idle(&bf->queue))
+	if (bf->link == LINK_DRAINING && rings_idle(bf))
 		finish_detach(bf);
 }
 
 /* ---- the end ------------------------------------------------------------ */
 
+static void sleep_until(struct blkfront *bf, uint64_t deadline_ns)
+{
+	struct pollfd pfd[BLKFRONT_QUEUES_MAX];
+	uint64_t now_ns = clock_now_ns();
+
+	for (uint32_t i = 0; i < bf->nr_queues; i++) {
+		if (blkfront_queue_arm(&bf->queues[i]) && bf->link == LINK_UP)
+			return;
+		pfd[i] = (struct pollfd){ .fd = bf->queues[i].epoll_fd,
+					  .events = POLLIN };
+	}
+	if (now_ns < deadline_ns && !(!bf->store_gone && xs_pending(bf->xs)))
+		poll(pfd, bf->nr_queues,
+		     (int)((deadline_ns - now_ns) / NS_PER_MS) + 1);
+}
+
 void connect_serve(struct blkfront *bf, connect_done_fn *done,
 		   uint64_t deadline_ns)
 {
-	while (!done(bf)) {
-		struct pollfd pfd = { .fd = bf->epoll_fd, .events = POLLIN };
-		uint64_t now_ns = clock_now_ns();
-
-		if (now_ns >= deadline_ns)
-			return;
-		if (!(!bf->store_gone && xs_pending(bf->xs)) &&
-		    !queue_arm(&bf->queue))
-			poll(&pfd, 1,
-			     (int)((deadline_ns - now_ns) / NS_PER_MS) + 1);
-		connect_reap(bf);
-		connect_events(bf);
-		connect_reap(bf);
-		connect_push(bf);
-		queue_run_done(&bf->queue);
+	while (!done(bf) && clock_now_ns() < deadline_ns) {
+		sleep_until(bf, deadline_ns);
+		for (uint32_t i = bf->nr_queues; i-- > 0;)
+			(void)blkfront_queue_poll(&bf->queues[i]);
 	}
 }
 
-static bool is_quiet(const struct blkfront *bf)
+static bool is_quiet(struct blkfront *bf)
 {
-	return bf->link != LINK_UP || queue_idle(&bf->queue);
+	return bf->link != LINK_UP || rings_idle(bf);
 }
 
-static bool is_closed(const struct blkfront *bf)
+static bool is_closed(struct blkfront *bf)
 {
 	return bf->store_gone || bf->dev.state == XenbusStateClosed;
 }
@@ -488,7 +414,8 @@ void connect_close(struct blkfront *bf, uint64_t deadline_ns)
 		bf->dev_started = false;
 	}
 	go_down(bf, -ESHUTDOWN);
-	while (queue_run_done(&bf->queue))
-		;
+	/* twice: what one queue did for another is handed over first */
+	for (uint32_t i = 0; i < 2 * bf->nr_queues; i++)
+		(void)owner_run_done(&bf->queues[i % bf->nr_queues]);
 	release(bf);
 }

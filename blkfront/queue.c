@@ -2,11 +2,10 @@
 /*
  * queue.c - ios become ring requests, responses complete ios.
  *
- * Knows the ring and the shared region's references, nothing of how either came
- * to be. An io is cut into requests of at most 11 segments, a segment being one
- * page or a run of its 512-byte sectors. Every request leaves a shadow, which
- * is the only thing that a response is compared with: what stands in the ring
- * is never read back. Called by blkfront.c and connect.c on the owner's thread.
+ * Knows the ring and the shared pages' references, nothing of how either came
+ * to be. Every request leaves a shadow, which is the only thing that a response
+ * is compared with: what stands in the ring is never read back. Called by
+ * owner.c and connect.c under the queue's lock.
  */
 #include "blkfront/private.h"
 
@@ -14,7 +13,17 @@
 #include <errno.h>
 #include <string.h>
 
-static void list_append(struct io_list *list, struct blkfront_io *io)
+/* ---- lists ----------------------------------------------------------------
+ */
+
+void io_list_init(struct io_list *list)
+{
+	list->head = NULL;
+	list->tail = &list->head;
+	list->nr = 0;
+}
+
+void io_list_append(struct io_list *list, struct blkfront_io *io)
 {
 	io->next = NULL;
 	*list->tail = io;
@@ -22,7 +31,7 @@ static void list_append(struct io_list *list, struct blkfront_io *io)
 	list->nr++;
 }
 
-static struct blkfront_io *list_pop(struct io_list *list)
+struct blkfront_io *io_list_pop(struct io_list *list)
 {
 	struct blkfront_io *io = list->head;
 
@@ -35,11 +44,28 @@ static struct blkfront_io *list_pop(struct io_list *list)
 	return io;
 }
 
+void io_list_move(struct io_list *to, struct io_list *from)
+{
+	if (!from->head)
+		return;
+	*to->tail = from->head;
+	to->tail = from->tail;
+	to->nr += from->nr;
+	io_list_init(from);
+}
+
+/* ---- shadows --------------------------------------------------------------
+ */
+
 static void shadow_free(struct queue *q, uint32_t id)
 {
-	q->shadows[id].state = SHADOW_FREE;
-	q->shadows[id].io = NULL;
-	q->shadows[id].next_free = q->free_head;
+	struct shadow *sh = &q->shadows[id];
+
+	if (sh->page != NO_PAGE)
+		q->free_pages[q->nr_free_pages++] = sh->page;
+	sh->in_flight = false;
+	sh->io = NULL;
+	sh->next_free = (uint16_t)q->free_head;
 	q->free_head = id;
 	q->nr_free++;
 }
@@ -57,19 +83,18 @@ static uint32_t shadow_take(struct queue *q)
 void queue_init(struct queue *q)
 {
 	memset(q, 0, sizeof(*q));
-	q->waiting.tail = &q->waiting.head;
-	q->done.tail = &q->done.head;
-	for (uint32_t id = BLKFRONT_SHADOWS; id-- > 0;)
+	io_list_init(&q->waiting);
+	io_list_init(&q->done);
+	for (uint32_t id = BLKFRONT_SHADOWS; id-- > 0;) {
+		q->shadows[id].page = NO_PAGE;
 		shadow_free(q, id);
+	}
+	for (uint16_t page = BLKFRONT_SEGMENT_PAGES; page-- > 0;)
+		q->free_pages[q->nr_free_pages++] = page;
 }
 
-bool queue_owns(const struct queue *q, const void *buf, size_t size_bytes)
-{
-	uintptr_t start = (uintptr_t)buf, base = (uintptr_t)q->region;
-
-	return start >= base && start % BLKIF_SECTOR_SIZE == 0 &&
-	       num_range_within(start - base, size_bytes, q->region_bytes);
-}
+/* ---- issuing --------------------------------------------------------------
+ */
 
 /*
  * An io is complete when all its parts are; while it waits, one part more is
@@ -80,116 +105,81 @@ static void io_part_done(struct queue *q, struct blkfront_io *io, int result)
 	if (result && !io->result)
 		io->result = result;
 	if (--io->nr_parts == 0)
-		list_append(&q->done, io);
+		io_list_append(&q->done, io);
 }
 
 void queue_submit(struct queue *q, struct blkfront_io *io)
 {
 	io->result = 0;
 	io->nr_parts = 1;
-	list_append(&q->waiting, io);
+	io->again = false;
+	io_list_append(&q->waiting, io);
 }
 
-/* Fill the segments for bytes of the region from buf on. Returns the bytes. */
-static size_t fill_segments(const struct queue *q, struct blkif_request *req,
-			    const uint8_t *buf, size_t size_bytes)
+static bool needs_page(const struct queue *q, const struct blkfront_io *io)
 {
-	size_t filled = 0;
-	unsigned nr = 0;
+	return (io->op == BLKFRONT_READ || io->op == BLKFRONT_WRITE) &&
+	       q->limits.max_segments > BLKIF_MAX_SEGMENTS_PER_REQUEST &&
+	       cut_nr_segments((uint8_t *)io->buf + q->split_bytes,
+			       io->size_bytes - q->split_bytes) >
+		       BLKIF_MAX_SEGMENTS_PER_REQUEST;
+}
 
-	while (filled < size_bytes && nr < BLKIF_MAX_SEGMENTS_PER_REQUEST) {
-		size_t off = (size_t)(buf - q->region) + filled;
-		size_t in_page = off % PV_PAGE_SIZE;
-		size_t bytes = PV_PAGE_SIZE - in_page;
+/*
+ * The next part of the first waiting io. False: every page for segments is
+ * used, by requests in flight, so that an answer will come.
+ */
+static bool issue_part(struct queue *q, struct blkfront_io *io)
+{
+	union ring_request req = { .direct = { 0 } };
+	struct pages page = { 0 };
+	struct shadow *sh;
+	bool indirect = needs_page(q, io);
+	uint32_t id;
 
-		if (bytes > size_bytes - filled)
-			bytes = size_bytes - filled;
-		req->seg[nr].gref =
-			q->first_ref + (grant_ref_t)(off / PV_PAGE_SIZE);
-		req->seg[nr].first_sect =
-			(uint8_t)(in_page / BLKIF_SECTOR_SIZE);
-		req->seg[nr].last_sect =
-			(uint8_t)((in_page + bytes) / BLKIF_SECTOR_SIZE - 1);
-		filled += bytes;
-		nr++;
+	if (indirect && !q->nr_free_pages)
+		return false;
+	id = shadow_take(q);
+	sh = &q->shadows[id];
+	sh->page = NO_PAGE;
+	if (indirect) {
+		sh->page = q->free_pages[--q->nr_free_pages];
+		page.base = q->segments.base + sh->page * PV_PAGE_SIZE;
+		page.first_ref = q->segments.first_ref + sh->page;
 	}
-	req->nr_segments = (uint8_t)nr;
-	return filled;
-}
-
-static uint8_t blkif_op(enum blkfront_op op)
-{
-	switch (op) {
-	case BLKFRONT_READ: return BLKIF_OP_READ;
-	case BLKFRONT_WRITE: return BLKIF_OP_WRITE;
-	case BLKFRONT_FLUSH: return BLKIF_OP_FLUSH_DISKCACHE;
+	q->split_bytes += cut_request(&q->buffers, io, q->split_bytes,
+				      q->limits.max_segments,
+				      indirect ? &page : NULL, &req);
+	if (indirect) {
+		sh->operation = req.indirect.indirect_op;
+		req.indirect.handle = q->handle;
+	} else {
+		sh->operation = req.direct.operation;
+		req.direct.handle = q->handle;
 	}
-	assert(!"an op that submit let through");
-	return BLKIF_OP_READ;
-}
-
-static void issue(struct queue *q, uint32_t id)
-{
-	struct shadow *sh = &q->shadows[id];
-
-	sh->state = SHADOW_IN_FLIGHT;
-	q->nr_in_flight++;
-	ring_front_put(&q->ring, &sh->req, sizeof(sh->req));
-}
-
-/* The next part of the first waiting io. */
-static void issue_part(struct queue *q, struct blkfront_io *io)
-{
-	uint32_t id = shadow_take(q);
-	struct shadow *sh = &q->shadows[id];
-	uint64_t at = io->offset_bytes + q->split_bytes;
-
-	memset(&sh->req, 0, sizeof(sh->req));
+	req.direct.id = id;
 	sh->io = io;
 	sh->seq = q->next_seq++;
-	sh->req.operation = blkif_op(io->op);
-	sh->req.handle = q->handle;
-	sh->req.id = id;
-	sh->req.sector_number = at / BLKIF_SECTOR_SIZE;
-	if (io->op != BLKFRONT_FLUSH)
-		q->split_bytes += fill_segments(
-			q, &sh->req, (uint8_t *)io->buf + q->split_bytes,
-			io->size_bytes - q->split_bytes);
+	sh->in_flight = true;
 	io->nr_parts++;
-	issue(q, id);
+	q->nr_in_flight++;
+	ring_front_put(&q->ring, &req, sizeof(req));
+	return true;
 }
 
 static void finish_split(struct queue *q, int result)
 {
-	struct blkfront_io *io = list_pop(&q->waiting);
+	struct blkfront_io *io = io_list_pop(&q->waiting);
 
 	assert(io);
 	q->split_bytes = 0;
 	io_part_done(q, io, result);
 }
 
-static void push_held(struct queue *q)
-{
-	while (q->held_next < q->nr_held && ring_front_free(&q->ring)) {
-		uint32_t id = q->held[q->held_next++];
-
-		if (q->shadows[id].req.operation == BLKIF_OP_FLUSH_DISKCACHE &&
-		    !q->flush) {
-			io_part_done(q, q->shadows[id].io, -EOPNOTSUPP);
-			shadow_free(q, id);
-			continue;
-		}
-		issue(q, id);
-	}
-}
-
 bool queue_push(struct queue *q)
 {
 	if (!q->attached)
 		return false;
-	push_held(q);
-	if (q->held_next < q->nr_held)
-		return ring_front_push(&q->ring);
 	while (q->waiting.head && q->nr_free && ring_front_free(&q->ring)) {
 		struct blkfront_io *io = q->waiting.head;
 
@@ -197,15 +187,29 @@ bool queue_push(struct queue *q)
 			finish_split(q, 0);
 			continue;
 		}
-		if (io->op == BLKFRONT_FLUSH && !q->flush) {
+		if (!cut_is_supported(&q->limits, io->op)) {
 			finish_split(q, -EOPNOTSUPP);
 			continue;
 		}
-		issue_part(q, io);
+		if (!issue_part(q, io))
+			break;
 		if (q->split_bytes == io->size_bytes)
 			finish_split(q, 0);
 	}
 	return ring_front_push(&q->ring);
+}
+
+/* ---- responses ------------------------------------------------------------
+ */
+
+/*
+ * Backends answer an indirect request with the operation inside it, as Linux
+ * does, or with the one of the request itself, as the specification says.
+ */
+static bool answers(const struct shadow *sh, uint8_t operation)
+{
+	return operation == sh->operation ||
+	       (sh->page != NO_PAGE && operation == BLKIF_OP_INDIRECT);
 }
 
 /* The shadow that a response answers, or NULL: no honest backend says this. */
@@ -219,9 +223,9 @@ static struct shadow *judge(struct queue *q, const struct blkif_response *rsp,
 		return NULL;
 	}
 	sh = &q->shadows[rsp->id];
-	if (sh->state != SHADOW_IN_FLIGHT)
+	if (!sh->in_flight)
 		*why = "a response to a request that is not in flight";
-	else if (rsp->operation != sh->req.operation)
+	else if (!answers(sh, rsp->operation))
 		*why = "a response for another operation than was asked";
 	else if (rsp->status != BLKIF_RSP_OKAY &&
 		 rsp->status != BLKIF_RSP_ERROR &&
@@ -276,66 +280,93 @@ bool queue_arm(struct queue *q)
 	return ring_front_arm(&q->ring) != 0;
 }
 
-void queue_attach(struct queue *q, void *ring, size_t ring_bytes)
+/* ---- backends come and go -------------------------------------------------
+ */
+
+void queue_attach(struct queue *q, void *ring, size_t ring_bytes,
+		  const struct limits *limits)
 {
 	assert(!q->attached && q->nr_in_flight == 0);
 	ring_front_init(&q->ring, (void PV_SHARED *)ring, ring_bytes,
 			sizeof(struct blkif_request));
+	q->limits = *limits;
 	q->attached = true;
 }
 
-void queue_detach(struct queue *q)
+/* The ids of what is in flight, in order of issue. Returns how many. */
+static uint32_t in_order(const struct queue *q, uint16_t *ids)
 {
 	uint32_t nr = 0;
+
+	for (uint32_t id = 0; id < BLKFRONT_SHADOWS; id++) {
+		uint32_t at = nr;
+
+		if (!q->shadows[id].in_flight)
+			continue;
+		for (;
+		     at > 0 && q->shadows[ids[at - 1]].seq > q->shadows[id].seq;
+		     at--)
+			ids[at] = ids[at - 1];
+		ids[at] = (uint16_t)id;
+		nr++;
+	}
+	return nr;
+}
+
+/* Every io of which a part is in flight begins again, in its old place. */
+static void hold(struct queue *q, const uint16_t *ids, uint32_t nr)
+{
+	struct blkfront_io *split = q->waiting.head;
+	struct io_list again;
+
+	io_list_init(&again);
+	for (uint32_t i = 0; i < nr; i++) {
+		struct blkfront_io *io = q->shadows[ids[i]].io;
+
+		shadow_free(q, ids[i]);
+		if (io == split || io->again)
+			continue;
+		io->again = true;
+		io_list_append(&again, io);
+	}
+	for (struct blkfront_io *io = again.head; io; io = io->next) {
+		io->again = false;
+		io->nr_parts = 1;
+	}
+	if (split)
+		split->nr_parts = 1;
+	q->split_bytes = 0;
+	io_list_move(&again, &q->waiting);
+	io_list_move(&q->waiting, &again);
+}
+
+void queue_detach(struct queue *q, int err)
+{
+	uint16_t ids[BLKFRONT_SHADOWS];
+	uint32_t nr;
 
 	if (!q->attached)
 		return;
 	q->attached = false;
 	q->nr_in_flight = 0;
-	for (uint32_t id = 0; id < BLKFRONT_SHADOWS; id++) {
-		uint32_t at = nr;
-
-		if (q->shadows[id].state == SHADOW_FREE)
-			continue;
-		q->shadows[id].state = SHADOW_HELD;
-		for (; at > 0 &&
-		       q->shadows[q->held[at - 1]].seq > q->shadows[id].seq;
-		     at--)
-			q->held[at] = q->held[at - 1];
-		q->held[at] = id;
-		nr++;
+	nr = in_order(q, ids);
+	if (!err) {
+		hold(q, ids, nr);
+		return;
 	}
-	q->nr_held = nr;
-	q->held_next = 0;
+	if (q->split_bytes)
+		finish_split(q, err);
+	for (uint32_t i = 0; i < nr; i++) {
+		io_part_done(q, q->shadows[ids[i]].io, err);
+		shadow_free(q, ids[i]);
+	}
 }
 
 void queue_fail(struct queue *q, int err)
 {
-	queue_detach(q);
-	for (uint32_t id = 0; id < BLKFRONT_SHADOWS; id++) {
-		if (q->shadows[id].state == SHADOW_FREE)
-			continue;
-		io_part_done(q, q->shadows[id].io, err);
-		shadow_free(q, id);
-	}
-	q->nr_held = q->held_next = 0;
+	queue_detach(q, err);
 	while (q->waiting.head)
 		finish_split(q, err);
-}
-
-unsigned queue_run_done(struct queue *q)
-{
-	unsigned nr = 0;
-
-	/* Only what is there now: callbacks that submit cannot hold us here. */
-	for (uint32_t left = q->done.nr; left > 0; left--) {
-		struct blkfront_io *io = list_pop(&q->done);
-
-		assert(io);
-		io->done(io);
-		nr++;
-	}
-	return nr;
 }
 
 bool queue_idle(const struct queue *q)

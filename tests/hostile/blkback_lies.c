@@ -9,7 +9,7 @@
  */
 #include "blkfront/blkfront.h"
 
-#include "tests/unit/blkfront_rig.h"
+#include "tests/unit/blkfront_backend.h"
 #include "tests/unit/unit.h"
 
 #define NR_IOS 40u

@@ -6,7 +6,7 @@
  */
 #include "blkfront/blkfront.h"
 
-#include "tests/unit/blkfront_rig.h"
+#include "tests/unit/blkfront_backend.h"
 #include "tests/unit/unit.h"
 
 static struct rig rig;
@@ -158,7 +158,7 @@ static void a_read_only_disk_without_flush_says_so(void)
 		   -EOPNOTSUPP);
 	UNIT_CHECK(blkfront_rw_sync(bf, BLKFRONT_READ, 0, buf, 512) == 0);
 	finish(&be, bf);
-	UNIT_CHECK(be.used_order == 2);
+	UNIT_CHECK(be.used_order == 4);
 }
 
 static void nonsense_from_the_backend_is_refused_with_a_sentence(void)
@@ -171,7 +171,9 @@ static void nonsense_from_the_backend_is_refused_with_a_sentence(void)
 		{ "-1", NULL, NULL, NULL },
 		{ "12x", NULL, NULL, NULL },
 		{ "99999999999999999999", NULL, NULL, NULL },
-		{ "8192", "4096", NULL, NULL },
+		{ "8192", "8192", NULL, NULL },
+		{ "8193", "4096", NULL, NULL },
+		{ "8192", "1000", NULL, NULL },
 		{ "8192", "0", NULL, NULL },
 		{ "8192", NULL, "0", NULL },
 		{ "8192", NULL, "3000", NULL },
