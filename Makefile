@@ -40,6 +40,7 @@ PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
 	pvsplit/pvsplit
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
+LIBS.xenstored-lite := $(call pkg,--libs,zlib)
 LIBS.blkbackd      := $(call pkg,--libs,liburing)
 LIBS.netbackd      := $(call pkg,--libs,libnl-route-3.0)
 LIBS.blkfront-fuse := $(call pkg,--libs,fuse3)
@@ -47,7 +48,7 @@ LIBS.netfront-tap  := $(call pkg,--libs,libnl-route-3.0)
 LIBS.pvsplit       := $(call pkg,--libs,libnl-route-3.0 jansson)
 # Unit tests may reach any component.
 LIBS.tests := -lcunit $(call pkg,--libs,liburing libnl-route-3.0 jansson zlib)
-PKG_CFLAGS := $(call pkg,--cflags,liburing libnl-route-3.0 jansson fuse3)
+PKG_CFLAGS := $(call pkg,--cflags,liburing libnl-route-3.0 jansson fuse3 zlib)
 
 warnings := -Wall -Wextra $(WERROR) -Wshadow -Wvla -Wundef -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings -Wcast-qual -Wstrict-prototypes \

@@ -4,8 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
-
-#include "util/crc32.h"
+#include <zlib.h>
 
 static const char file_magic[8] = { 'p', 'v', 's', 't', 'o', 'r', 'e', '\n' };
 
@@ -29,7 +28,7 @@ enum {
 
 static uint32_t crc_of(const uint8_t *data, size_t len)
 {
-	return crc32_add(0, data, len);
+	return (uint32_t)crc32_z(0, data, len);
 }
 
 void record_put_file(struct encoder *e, const struct record_file *file)
