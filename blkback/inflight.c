@@ -22,8 +22,10 @@
 
 #include "ring/ring.h"
 
-#define MAGIC	     0x746867696c66626bull
-#define VERSION	     1u
+#define MAGIC 0x746867696c66626bull
+#define INFLIGHT_FEATURES                                                      \
+	(INFLIGHT_PERSISTENT | INFLIGHT_LARGE_SECTORS | INFLIGHT_DISCARD)
+#define VERSION	     2u
 #define RECORD_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* An entry's word: the request's index and what became of it. */
@@ -68,9 +70,11 @@ static uint64_t word_of(uint64_t idx, uint64_t state)
 static bool params_in_bounds(const struct inflight_params *params)
 {
 	return params->ring_order <= INFLIGHT_RING_ORDER_MAX &&
-	       params->layout < BLK_NR_LAYOUTS &&
+	       params->layout < BLK_NR_LAYOUTS && params->nr_queues >= 1 &&
+	       params->nr_queues <= INFLIGHT_QUEUES_MAX &&
+	       params->queue < params->nr_queues &&
 	       params->domid < DOMID_FIRST_RESERVED &&
-	       !(params->features & ~INFLIGHT_PERSISTENT);
+	       !(params->features & ~INFLIGHT_FEATURES);
 }
 
 uint32_t inflight_nr_slots(const struct inflight_params *params)
@@ -153,7 +157,8 @@ static bool is_live(const struct inflight *f, uint64_t word, uint64_t rsp_idx)
 }
 
 /* The record's bounds and indices. Copies what will be used. */
-static int check_header(struct inflight *f, domid_t domid, uint32_t handle)
+static int check_header(struct inflight *f, domid_t domid, uint32_t handle,
+			uint32_t queue)
 {
 	const struct record *r = f->rec;
 
@@ -163,7 +168,7 @@ static int check_header(struct inflight *f, domid_t domid, uint32_t handle)
 	f->params = r->params;
 	f->nr_slots = r->nr_slots;
 	if (!params_in_bounds(&f->params) || f->params.domid != domid ||
-	    f->params.handle != handle ||
+	    f->params.handle != handle || f->params.queue != queue ||
 	    f->nr_slots != inflight_nr_slots(&f->params) ||
 	    f->size_bytes != record_bytes(f->nr_slots))
 		return -EPROTO;
@@ -193,7 +198,7 @@ static int check_entries(const struct inflight *f)
 	return nr_live == f->consumed - f->answered ? 0 : -EPROTO;
 }
 
-int inflight_attach(int fd, domid_t domid, uint32_t handle,
+int inflight_attach(int fd, domid_t domid, uint32_t handle, uint32_t queue,
 		    struct inflight **ret)
 {
 	struct inflight *f;
@@ -207,7 +212,7 @@ int inflight_attach(int fd, domid_t domid, uint32_t handle,
 	f = map_record(fd, (size_t)st.st_size);
 	if (!f)
 		return -ENOMEM;
-	err = check_header(f, domid, handle);
+	err = check_header(f, domid, handle, queue);
 	if (!err)
 		err = check_entries(f);
 	if (err) {

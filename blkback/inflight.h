@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * inflight.h - the in-flight record: what a successor of a killed worker must
- * know to go on with a disk's ring.
+ * know to go on with a queue's ring.
  *
- * A sealed memfd per connected disk. The worker writes it as it consumes and
- * answers requests; the monitor keeps it. It also holds what was agreed at
- * connection, so that a successor does not ask the frontend's store directory
- * again. docs/recovery.md says why it is right for a death at any instruction.
+ * A sealed memfd per queue of a connected disk. The worker writes it as it
+ *consumes and answers requests; the monitor keeps it. It also holds what was
+ *agreed at connection, so that a successor does not ask the frontend's store
+ *directory again. docs/recovery.md says why it is right for a death at any
+ *instruction.
  *
  * All indices here are 64-bit and never wrap; their low 32 bits are the ring's.
  *
@@ -32,12 +33,18 @@
 #define INFLIGHT_RING_PAGES_MAX (1u << INFLIGHT_RING_ORDER_MAX)
 #define INFLIGHT_SLOTS_MAX	1024u
 
-#define INFLIGHT_PERSISTENT 0x1u /* both ends keep grants mapped */
+#define INFLIGHT_QUEUES_MAX 64u
 
-/* What the two ends agreed on. */
+#define INFLIGHT_PERSISTENT    0x1u /* both ends keep grants mapped */
+#define INFLIGHT_LARGE_SECTORS 0x2u /* the frontend takes sector-size 4096 */
+#define INFLIGHT_DISCARD       0x4u /* discard was offered */
+
+/* What the two ends agreed on, for one queue. */
 struct inflight_params {
 	uint32_t domid; /* the frontend's */
 	uint32_t handle;
+	uint32_t queue;	    /* 0 .. nr_queues - 1 */
+	uint32_t nr_queues; /* 1 .. INFLIGHT_QUEUES_MAX */
 	uint32_t ring_order;
 	grant_ref_t ring_refs[INFLIGHT_RING_PAGES_MAX];
 	evtchn_port_t evtchn_port; /* the frontend's */
@@ -54,11 +61,11 @@ uint32_t inflight_nr_slots(const struct inflight_params *params);
 int inflight_create(const struct inflight_params *params,
 		    struct inflight **ret) PV_MUST_CHECK;
 /*
- * Map a predecessor's record of this device and check all of it; total.
+ * Map a predecessor's record of this device's queue and check all of it; total.
  * Takes fd over, on success only. -EPROTO: it is not one, or contradicts
  * itself.
  */
-int inflight_attach(int fd, domid_t domid, uint32_t handle,
+int inflight_attach(int fd, domid_t domid, uint32_t handle, uint32_t queue,
 		    struct inflight **ret) PV_MUST_CHECK;
 void inflight_close(struct inflight *f); /* NULL is fine */
 

@@ -66,8 +66,10 @@ static int map_all(struct page_mapper *m, const struct blk_io *io,
 		   bool writable, struct request_pages *pages,
 		   struct iovec *iov)
 {
-	grant_ref_t refs[BLKIF_MAX_SEGMENTS_PER_REQUEST];
+	grant_ref_t refs[BLK_SEGMENTS_MAX];
 	int err;
+
+	_Static_assert(BLK_SEGMENTS_MAX <= GRANT_MAP_MAX, "one call maps all");
 
 	for (uint32_t i = 0; i < io->nr_segments; i++)
 		refs[i] = io->seg[i].ref;
@@ -79,6 +81,54 @@ static int map_all(struct page_mapper *m, const struct blk_io *io,
 		set_iov(&iov[i], &io->seg[i],
 			(char PV_SHARED *)pages->map.base + i * PV_PAGE_SIZE);
 	return 0;
+}
+
+/* The barrier keeps the compiler from reading the page again later. */
+static void copy_once(void *to, const void PV_SHARED *page, size_t size_bytes)
+{
+	memcpy(to, (const void *)(uintptr_t)page, size_bytes);
+	__asm__ volatile("" : : "r"(to) : "memory");
+}
+
+static int copy_mapped(struct page_mapper *m, grant_ref_t ref, void *to,
+		       size_t size_bytes)
+{
+	struct grant_map map;
+	int err = platform_map(m->platform, m->domid, &ref, 1, false, &map);
+
+	if (err)
+		return err;
+	copy_once(to, map.base, size_bytes);
+	platform_unmap(m->platform, &map);
+	return 0;
+}
+
+int page_copy(struct page_mapper *m, grant_ref_t ref, void *to,
+	      size_t size_bytes)
+{
+	void PV_SHARED *page;
+	int err;
+
+	if (!m->cache)
+		return copy_mapped(m, ref, to, size_bytes);
+	err = grant_cache_get(m->cache, ref, false, &page);
+	if (err == -EBUSY)
+		return copy_mapped(m, ref, to, size_bytes);
+	if (err)
+		return err;
+	copy_once(to, page, size_bytes);
+	grant_cache_put(m->cache, ref);
+	return 0;
+}
+
+uint32_t page_mapper_expire(struct page_mapper *m)
+{
+	return m->cache ? grant_cache_expire(m->cache) : 0;
+}
+
+uint32_t page_mapper_nr_cached(const struct page_mapper *m)
+{
+	return m->cache ? grant_cache_nr_mapped(m->cache) : 0;
 }
 
 int request_pages_get(struct page_mapper *m, const struct blk_io *io,

@@ -41,4 +41,19 @@ int request_pages_get(struct page_mapper *m, const struct blk_io *io,
 void request_pages_put(struct page_mapper *m, const struct blk_io *io,
 		       struct request_pages *pages);
 
+/*
+ * A private copy of the first size_bytes of ref's page, read once. Nothing
+ * stays pinned. Errors: platform_map's.
+ */
+int page_copy(struct page_mapper *m, grant_ref_t ref, void *to,
+	      size_t size_bytes) PV_MUST_CHECK;
+
+/*
+ * One step of the idle clock: what was not used since the step before the last
+ * is unmapped. Returns how many pages stay mapped.
+ */
+uint32_t page_mapper_expire(struct page_mapper *m);
+/* Pages that are mapped though nobody uses them now, at most. */
+uint32_t page_mapper_nr_cached(const struct page_mapper *m);
+
 #endif /* BLKBACK_PAGES_H */

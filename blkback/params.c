@@ -73,6 +73,7 @@ int params_read(struct xenbus_device *dev, struct inflight_params *ret)
 	struct inflight_params params = {
 		.domid = dev->otherend_id,
 		.handle = dev->handle,
+		.nr_queues = 1,
 	};
 	uint32_t persistent;
 	int err;

@@ -27,8 +27,8 @@ struct blkback_queue_config {
 	struct storage *storage;   /* outlives the queue */
 	bool resume; /* go on where the record ends; else from the beginning */
 	/*
-	 * An eventfd, the caller's: written when the queue has faulted and when
-	 * it has stopped. -1: nobody waits.
+	 * An eventfd, the caller's: written when the queue has faulted, when it
+	 * has stopped, and when pages begin to be kept. -1: nobody waits.
 	 */
 	int event_fd;
 };
@@ -66,9 +66,19 @@ bool blkback_queue_stopped(const struct blkback_queue *q);
  */
 int blkback_queue_fault(const struct blkback_queue *q);
 
+/*
+ * Pages of the frontend's stay mapped between requests, and nobody but the
+ * owner of these calls unmaps them. cached: there may be some; event_fd is
+ * written when that becomes true. expire: control thread, the queue runs; one
+ * step of the idle clock, see grant_cache_expire().
+ */
+bool blkback_queue_cached(const struct blkback_queue *q);
+void blkback_queue_expire(struct blkback_queue *q);
+
 struct blkback_queue_stats {
-	uint64_t nr_reads, nr_writes, nr_flushes;
-	uint64_t nr_errors; /* answered with anything but OKAY */
+	uint64_t nr_reads, nr_writes, nr_flushes, nr_discards;
+	uint64_t nr_indirect; /* requests that were such, of any kind */
+	uint64_t nr_errors;   /* answered with anything but OKAY */
 	uint64_t nr_recovered;
 };
 /* The data thread's; any thread's while the queue does not run. */

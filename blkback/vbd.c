@@ -208,7 +208,13 @@ static int vbd_announce(struct xenbus_device *dev)
 		uint32_t value;
 	} features[] = {
 		{ "feature-flush-cache", 1 },
+		/*
+		 * Windows and Linux flush. A barrier is for those that know
+		 * nothing else: they would run without any order.
+		 */
+		{ "feature-barrier", 1 },
 		{ "feature-persistent", 1 },
+		{ "feature-max-indirect-segments", BLK_SEGMENTS_MAX },
 		{ "max-ring-page-order", INFLIGHT_RING_ORDER_MAX },
 	};
 	struct vbd *v = dev->priv;
@@ -351,7 +357,7 @@ const struct xenbus_driver vbd_driver = {
 static int take_over(struct vbd *v, int record_fd)
 {
 	int err = inflight_attach(record_fd, v->dev->otherend_id,
-				  v->dev->handle, &v->inflight);
+				  v->dev->handle, 0, &v->inflight);
 
 	if (err)
 		close(record_fd);

@@ -18,6 +18,7 @@ struct entry {
 	struct list lru_link; /* in lru while unpinned, in spare while empty */
 	grant_ref_t ref;
 	uint32_t nr_pins;
+	uint32_t put_step; /* the cache's step when it was last put */
 	struct grant_map map;
 	/*
 	 * The earlier read-only mapping, still somebody's: unmapped with the
@@ -32,6 +33,7 @@ struct grant_cache {
 	uint32_t max_pages;
 	uint32_t nr_mapped; /* mappings, old ones included */
 	uint32_t hash_mask;
+	uint32_t step; /* of the idle clock; wraps, differences count */
 	struct list *buckets;
 	struct list lru; /* unpinned, least recently used first */
 	struct list spare;
@@ -155,6 +157,7 @@ static int entry_new(struct grant_cache *cache, grant_ref_t ref, bool writable,
 	cache->nr_mapped++;
 	e->ref = ref;
 	e->nr_pins = 0;
+	e->put_step = cache->step;
 	list_add_head(bucket_of(cache, ref), &e->hash_link);
 	list_del(&e->lru_link);
 	list_add_tail(&cache->lru, &e->lru_link);
@@ -216,7 +219,22 @@ void grant_cache_put(struct grant_cache *cache, grant_ref_t ref)
 	if (--e->nr_pins)
 		return;
 	unmap_old(cache, e);
+	e->put_step = cache->step;
 	list_add_tail(&cache->lru, &e->lru_link);
+}
+
+/* The list is in the order of the puts: the first young one ends it. */
+uint32_t grant_cache_expire(struct grant_cache *cache)
+{
+	cache->step++;
+	list_for_each_safe(link, next, &cache->lru) {
+		struct entry *e = container_of(link, struct entry, lru_link);
+
+		if (cache->step - e->put_step < 2)
+			break;
+		entry_clear(cache, e);
+	}
+	return cache->nr_mapped;
 }
 
 uint32_t grant_cache_nr_mapped(const struct grant_cache *cache)

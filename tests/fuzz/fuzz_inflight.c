@@ -19,6 +19,7 @@ static struct inflight *good_record(void)
 {
 	const struct inflight_params params = { .domid = DOMID,
 						.handle = HANDLE,
+						.nr_queues = 1,
 						.evtchn_port = 3 };
 	struct inflight *f;
 	int err = inflight_create(&params, &f);
@@ -53,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    MAP_SHARED, fd, 0);
 	assert(base != MAP_FAILED);
 	overlay(base, (size_t)st.st_size, data, size);
-	if (inflight_attach(fd, DOMID, HANDLE, &copy)) {
+	if (inflight_attach(fd, DOMID, HANDLE, 0, &copy)) {
 		close(fd);
 	} else {
 		nr = inflight_recover(copy, slots, raws);

@@ -19,7 +19,8 @@
 #include "tests/unit/platform_world.h"
 #include "tests/unit/unit.h"
 
-#define NR_PAGES   16u
+#define NR_PAGES   260u
+#define BIG_PAGES  256u
 #define NR_SECTORS 2048u
 #define NO_ANSWER  INT16_MAX
 
@@ -27,6 +28,7 @@ struct guest {
 	struct platform *platform;
 	domid_t domid;
 	struct share ring_page, data, readonly;
+	struct share indirect; /* pages of segments */
 	struct ring_front ring;
 	struct evtchn *ev;
 	uint64_t next_id;
@@ -62,6 +64,7 @@ static void guest_open(struct guest *g, const char *name, uint32_t disk_flags,
 		       enum blk_layout layout, uint32_t features)
 {
 	struct inflight_params params = { .handle = 51712,
+					  .nr_queues = 1,
 					  .layout = layout,
 					  .features = features };
 	struct blkback_queue_config config = { .platform = back };
@@ -74,6 +77,8 @@ static void guest_open(struct guest *g, const char *name, uint32_t disk_flags,
 					   &g->data) &&
 			   !platform_share(g->platform, back_id, 1,
 					   SHARE_PEER_READONLY, &g->readonly) &&
+			   !platform_share(g->platform, back_id, 2,
+					   SHARE_PEER_READONLY, &g->indirect) &&
 			   !platform_evtchn_alloc(g->platform, back_id, &g->ev),
 		   "guest");
 	ring_front_init(&g->ring, (void PV_SHARED *)g->ring_page.base,
@@ -91,10 +96,33 @@ static void guest_open(struct guest *g, const char *name, uint32_t disk_flags,
 	world_must(!blkback_queue_start(g->queue, worker), "start");
 }
 
+/* The descriptor speaks of several things: until it was this one. */
+static bool told(struct guest *g, bool (*what)(const struct guest *g))
+{
+	uint64_t junk;
+
+	while (!what(g)) {
+		if (!world_readable(g->event_fd) ||
+		    read(g->event_fd, &junk, sizeof(junk)) != sizeof(junk))
+			return what(g);
+	}
+	return true;
+}
+
+static bool is_stopped(const struct guest *g)
+{
+	return blkback_queue_stopped(g->queue);
+}
+
+static bool is_faulty(const struct guest *g)
+{
+	return blkback_queue_fault(g->queue);
+}
+
 static void stop(struct guest *g)
 {
 	if (blkback_queue_stop(g->queue) == -EINPROGRESS)
-		world_must(world_readable(g->event_fd), "the queue stops");
+		world_must(told(g, is_stopped), "the queue stops");
 	world_must(blkback_queue_stopped(g->queue), "stopped");
 }
 
@@ -110,6 +138,7 @@ static void guest_close(struct guest *g)
 	UNIT_CHECK(platform_unshare(g->platform, &g->ring_page) == 0);
 	UNIT_CHECK(platform_unshare(g->platform, &g->data) == 0);
 	UNIT_CHECK(platform_unshare(g->platform, &g->readonly) == 0);
+	UNIT_CHECK(platform_unshare(g->platform, &g->indirect) == 0);
 	platform_close(g->platform);
 	UNIT_CHECK(!lite_domain_destroy(world.dom0, g->domid));
 }
@@ -179,6 +208,71 @@ static void put(struct guest *g, const struct blkif_request *req)
 		ring_front_put(&g->ring, req, sizeof(*req));
 }
 
+static struct blkif_request_segment *segments_of(struct guest *g)
+{
+	return g->indirect.base;
+}
+
+/* Segment i is the data's page i % NR_PAGES. */
+static struct blkif_request_indirect indirect(struct guest *g, uint8_t inner,
+					      uint16_t nr, uint64_t sector)
+{
+	for (uint32_t i = 0; i < BLKIF_SEGMENTS_PER_INDIRECT_PAGE; i++)
+		segments_of(g)[i] = (struct blkif_request_segment){
+			.gref = g->data.first_ref + i % NR_PAGES,
+			.last_sect = 7,
+		};
+	return (struct blkif_request_indirect){
+		.operation = BLKIF_OP_INDIRECT,
+		.indirect_op = inner,
+		.nr_segments = nr,
+		.id = ++g->next_id,
+		.sector_number = sector,
+		.indirect_grefs = { g->indirect.first_ref },
+	};
+}
+
+static void put_indirect(struct guest *g,
+			 const struct blkif_request_indirect *req)
+{
+	struct blkif_x86_32_request_indirect narrow = {
+		.operation = req->operation,
+		.indirect_op = req->indirect_op,
+		.nr_segments = req->nr_segments,
+		.id = req->id,
+		.sector_number = req->sector_number,
+	};
+
+	memcpy(narrow.indirect_grefs, req->indirect_grefs,
+	       sizeof(narrow.indirect_grefs));
+	if (g->ring.slot_bytes == sizeof(struct blkif_x86_32_request))
+		ring_front_put(&g->ring, &narrow, sizeof(narrow));
+	else
+		ring_front_put(&g->ring, req, sizeof(*req));
+}
+
+static void put_discard(struct guest *g, uint8_t flag, uint64_t sector,
+			uint64_t nr_sectors)
+{
+	struct blkif_request_discard req = { .operation = BLKIF_OP_DISCARD,
+					     .flag = flag,
+					     .id = ++g->next_id,
+					     .sector_number = sector,
+					     .nr_sectors = nr_sectors };
+	struct blkif_x86_32_request_discard narrow = { .operation =
+							       BLKIF_OP_DISCARD,
+						       .flag = flag,
+						       .id = req.id,
+						       .sector_number = sector,
+						       .nr_sectors =
+							       nr_sectors };
+
+	if (g->ring.slot_bytes == sizeof(struct blkif_x86_32_request))
+		ring_front_put(&g->ring, &narrow, sizeof(narrow));
+	else
+		ring_front_put(&g->ring, &req, sizeof(req));
+}
+
 static void show(struct guest *g)
 {
 	if (ring_front_push(&g->ring))
@@ -228,6 +322,30 @@ static int16_t ask(struct guest *g, const struct blkif_request *req)
 	return id == req->id ? status : NO_ANSWER;
 }
 
+static int16_t ask_indirect(struct guest *g,
+			    const struct blkif_request_indirect *req)
+{
+	uint64_t id = 0;
+	int16_t status;
+
+	put_indirect(g, req);
+	show(g);
+	status = collect(g, &id);
+	return id == req->id ? status : NO_ANSWER;
+}
+
+static int16_t ask_discard(struct guest *g, uint8_t flag, uint64_t sector,
+			   uint64_t nr_sectors)
+{
+	uint64_t id = 0;
+	int16_t status;
+
+	put_discard(g, flag, sector, nr_sectors);
+	show(g);
+	status = collect(g, &id);
+	return id == g->next_id ? status : NO_ANSWER;
+}
+
 /* Write and read back through the ring. */
 static bool disk_works(struct guest *g)
 {
@@ -261,8 +379,7 @@ static void set_producer(struct guest *g, uint32_t prod)
 
 static bool faults(struct guest *g, int err)
 {
-	return world_readable(g->event_fd) &&
-	       blkback_queue_fault(g->queue) == err;
+	return told(g, is_faulty) && blkback_queue_fault(g->queue) == err;
 }
 
 /* ---- cases ------------------------------------------------------------------
@@ -332,10 +449,12 @@ static void every_operation_that_is_not_offered_is_answered(void)
 	setup();
 	for (unsigned op = 0; op < 256; op++) {
 		struct blkif_request req = request(&a, (uint8_t)op, 1, 0);
-		int16_t want = op == BLKIF_OP_READ || op == BLKIF_OP_WRITE ||
-					       op == BLKIF_OP_FLUSH_DISKCACHE
+		int16_t want = op <= BLKIF_OP_FLUSH_DISKCACHE
 				       ? BLKIF_RSP_OKAY
 				       : BLKIF_RSP_EOPNOTSUPP;
+
+		if (op == BLKIF_OP_INDIRECT) /* of an indirect request */
+			req.nr_segments = BLKIF_OP_INDIRECT;
 
 		UNIT_CHECK(ask(&a, &req) == want);
 	}
@@ -482,6 +601,301 @@ static void more_references_than_the_cache_holds_are_served(void)
 	teardown();
 }
 
+/* ---- indirect requests ------------------------------------------------------
+ */
+
+static void fill_big(struct guest *g, unsigned seed)
+{
+	for (size_t i = 0; i < BIG_PAGES * (size_t)PV_PAGE_SIZE; i++)
+		page_of(g, 0)[i] = (uint8_t)(seed + i * 7 + (i >> 12));
+}
+
+static bool is_big(struct guest *g, unsigned seed)
+{
+	for (size_t i = 0; i < BIG_PAGES * (size_t)PV_PAGE_SIZE; i++)
+		if (page_of(g, 0)[i] != (uint8_t)(seed + i * 7 + (i >> 12)))
+			return false;
+	return true;
+}
+
+static void a_mebibyte_goes_through_in_one_request(void)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct blkif_request_indirect req;
+
+		setup_as(0, i % 2, i / 2 ? INFLIGHT_PERSISTENT : 0);
+		fill_big(&a, i + 3);
+		req = indirect(&a, BLKIF_OP_WRITE, BIG_PAGES, 0);
+		UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_OKAY);
+		memset(page_of(&a, 0), 0xee, BIG_PAGES * (size_t)PV_PAGE_SIZE);
+		req = indirect(&a, BLKIF_OP_READ, BIG_PAGES, 0);
+		UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_OKAY);
+		UNIT_CHECK(is_big(&a, i + 3));
+		UNIT_CHECK(blkback_queue_stats(a.queue)->nr_indirect == 2);
+		UNIT_CHECK(disk_works(&a));
+		UNIT_CHECK(disk_works(&b));
+		teardown();
+	}
+}
+
+static void a_ring_full_of_mebibytes_is_allowed(void)
+{
+	setup();
+	fill_big(&a, 9);
+	for (unsigned round = 0; round < 3; round++) {
+		uint64_t id;
+
+		for (uint32_t i = 0; i < a.ring.nr_slots; i++) {
+			struct blkif_request_indirect req = indirect(
+				&a, round % 2 ? BLKIF_OP_READ : BLKIF_OP_WRITE,
+				BIG_PAGES, 0);
+
+			put_indirect(&a, &req);
+		}
+		show(&a);
+		for (uint32_t i = 0; i < a.ring.nr_slots; i++)
+			UNIT_CHECK(collect(&a, &id) == BLKIF_RSP_OKAY);
+	}
+	UNIT_CHECK(is_big(&a, 9));
+	UNIT_CHECK(disk_works(&a));
+	teardown();
+}
+
+static void an_indirect_request_that_lies_about_itself_is_answered(void)
+{
+	static const uint16_t nrs[] = { 0, 257, 512, 513, 4096, 32768, 65535 };
+	struct blkif_request_indirect req;
+
+	setup();
+	for (size_t i = 0; i < ARRAY_SIZE(nrs); i++) {
+		req = indirect(&a, BLKIF_OP_READ, nrs[i], 0);
+		UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_ERROR);
+	}
+	for (unsigned inner = 2; inner < 256; inner++) {
+		req = indirect(&a, (uint8_t)inner, 4, 0);
+		UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_EOPNOTSUPP);
+	}
+	/* 256 pages, and the disk has 256: one sector further is too far. */
+	for (uint64_t sector = 1; sector; sector <<= 1) {
+		req = indirect(&a, BLKIF_OP_WRITE, BIG_PAGES, sector);
+		UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_ERROR);
+	}
+	req = indirect(&a, BLKIF_OP_WRITE, BIG_PAGES, UINT64_MAX);
+	UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_ERROR);
+	UNIT_CHECK(disk_works(&a));
+	UNIT_CHECK(disk_works(&b));
+	teardown();
+}
+
+static void the_page_of_segments_must_be_granted(void)
+{
+	for (unsigned persistent = 0; persistent < 2; persistent++) {
+		struct blkif_request_indirect req;
+
+		setup_as(0, persistent, persistent ? INFLIGHT_PERSISTENT : 0);
+		{
+			const grant_ref_t bad[] = {
+				0,
+				7,
+				UINT32_MAX,
+				a.indirect.first_ref + 100000,
+				b.indirect.first_ref + 100000,
+			};
+
+			for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+				req = indirect(&a, BLKIF_OP_READ, 40, 0);
+				req.indirect_grefs[0] = bad[i];
+				UNIT_CHECK(ask_indirect(&a, &req) ==
+					   BLKIF_RSP_ERROR);
+			}
+		}
+		/* What is not needed is not looked at. */
+		req = indirect(&a, BLKIF_OP_READ, 256, 0);
+		for (unsigned i = 1; i < 8; i++)
+			req.indirect_grefs[i] = UINT32_MAX;
+		UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_OKAY);
+		UNIT_CHECK(disk_works(&a));
+		teardown();
+	}
+}
+
+static void a_bad_indirect_segment_at_any_place_is_undone(void)
+{
+	for (unsigned persistent = 0; persistent < 2; persistent++) {
+		struct blkif_request_indirect req;
+
+		setup_as(0, BLK_LAYOUT_X86_64,
+			 persistent ? INFLIGHT_PERSISTENT : 0);
+		for (unsigned k = 0; k < BIG_PAGES; k++) {
+			req = indirect(&a, BLKIF_OP_READ, BIG_PAGES, 0);
+			segments_of(&a)[k].gref = UINT32_MAX - k;
+			UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_ERROR);
+			req = indirect(&a, BLKIF_OP_READ, BIG_PAGES, 0);
+			segments_of(&a)[k].gref = a.readonly.first_ref;
+			UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_ERROR);
+			req = indirect(&a, BLKIF_OP_WRITE, BIG_PAGES, 0);
+			segments_of(&a)[k].last_sect = 8;
+			UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_ERROR);
+			req = indirect(&a, BLKIF_OP_WRITE, BIG_PAGES, 0);
+			segments_of(&a)[k].first_sect = 255;
+			UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_ERROR);
+		}
+		UNIT_CHECK(disk_works(&a));
+		UNIT_CHECK(disk_works(&b));
+		/* And nothing stays mapped: guest_close looks. */
+		teardown();
+	}
+}
+
+/* ---- discards and barriers --------------------------------------------------
+ */
+
+static void a_discard_is_offered_or_refused(void)
+{
+	static const uint64_t sectors[] = {
+		0, 1, NR_SECTORS - 1, NR_SECTORS, UINT64_MAX - 1, UINT64_MAX
+	};
+	static const uint64_t nrs[] = {
+		0, 1, NR_SECTORS, NR_SECTORS + 1, UINT64_MAX - 1, UINT64_MAX
+	};
+
+	setup();
+	UNIT_CHECK(ask_discard(&a, 0, 0, 8) == BLKIF_RSP_EOPNOTSUPP);
+	teardown();
+	for (unsigned layout = 0; layout < BLK_NR_LAYOUTS; layout++) {
+		setup_as(0, layout, INFLIGHT_PERSISTENT | INFLIGHT_DISCARD);
+		for (size_t s = 0; s < ARRAY_SIZE(sectors); s++)
+			for (size_t n = 0; n < ARRAY_SIZE(nrs); n++) {
+				bool in = nrs[n] && nrs[n] <= NR_SECTORS &&
+					  sectors[s] <= NR_SECTORS - nrs[n];
+
+				UNIT_CHECK(ask_discard(&a, 0, sectors[s],
+						       nrs[n]) ==
+					   (in ? BLKIF_RSP_OKAY
+					       : BLKIF_RSP_ERROR));
+			}
+		for (unsigned flag = 2; flag < 256; flag++)
+			UNIT_CHECK(ask_discard(&a, (uint8_t)flag, 0, 8) ==
+				   BLKIF_RSP_ERROR);
+		UNIT_CHECK(ask_discard(&a, BLKIF_DISCARD_SECURE, 0, 8) ==
+			   BLKIF_RSP_OKAY);
+		UNIT_CHECK(disk_works(&a));
+		UNIT_CHECK(disk_works(&b));
+		teardown();
+	}
+}
+
+static void a_discarded_range_reads_as_zeros(void)
+{
+	struct blkif_request req;
+
+	setup_as(0, BLK_LAYOUT_X86_64, INFLIGHT_DISCARD);
+	memset(page_of(&a, 0), 0x5a, 3 * (size_t)PV_PAGE_SIZE);
+	req = request(&a, BLKIF_OP_WRITE, 3, 8);
+	UNIT_CHECK(ask(&a, &req) == BLKIF_RSP_OKAY);
+	UNIT_CHECK(ask_discard(&a, 0, 17, 3) == BLKIF_RSP_OKAY);
+	req = request(&a, BLKIF_OP_READ, 3, 8);
+	UNIT_CHECK(ask(&a, &req) == BLKIF_RSP_OKAY);
+	for (unsigned i = 0; i < 3 * PV_PAGE_SIZE; i++)
+		UNIT_CHECK(page_of(&a, 0)[i] ==
+			   (i >= 9 * 512 && i < 12 * 512 ? 0 : 0x5a));
+	teardown();
+}
+
+static void a_readonly_disk_is_neither_discarded_nor_written_at_length(void)
+{
+	struct blkif_request_indirect req;
+	struct blkif_request barrier;
+
+	setup_as(STORAGE_READONLY, BLK_LAYOUT_X86_64,
+		 INFLIGHT_PERSISTENT | INFLIGHT_DISCARD);
+	for (unsigned flag = 0; flag < 2; flag++)
+		UNIT_CHECK(ask_discard(&a, (uint8_t)flag, 0, 8) ==
+			   BLKIF_RSP_EOPNOTSUPP);
+	for (unsigned nr = 1; nr <= BIG_PAGES; nr <<= 1) {
+		req = indirect(&a, BLKIF_OP_WRITE, (uint16_t)nr, 0);
+		UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_ERROR);
+		req = indirect(&a, BLKIF_OP_READ, (uint16_t)nr, 0);
+		UNIT_CHECK(ask_indirect(&a, &req) == BLKIF_RSP_OKAY);
+	}
+	barrier = request(&a, BLKIF_OP_WRITE_BARRIER, 1, 0);
+	UNIT_CHECK(ask(&a, &barrier) == BLKIF_RSP_ERROR);
+	barrier = request(&a, BLKIF_OP_WRITE_BARRIER, 0, 0);
+	UNIT_CHECK(ask(&a, &barrier) == BLKIF_RSP_OKAY);
+	UNIT_CHECK(disk_works(&b));
+	teardown();
+}
+
+/* What came before it is answered before it, what comes after it, after. */
+static void a_barrier_is_answered_in_its_place(void)
+{
+	setup();
+	for (unsigned round = 0; round < 50; round++) {
+		uint32_t nr = a.ring.nr_slots;
+		uint64_t first = a.next_id + 1, seen = 0, id;
+
+		for (uint32_t i = 0; i < nr; i++) {
+			struct blkif_request req =
+				request(&a,
+					i % 5 == 4 ? BLKIF_OP_WRITE_BARRIER
+						   : BLKIF_OP_WRITE,
+					i % 10 == 9 ? 0 : 1, 8 * i);
+
+			if (req.operation == BLKIF_OP_WRITE)
+				req.nr_segments = 1;
+			put(&a, &req);
+		}
+		show(&a);
+		for (uint32_t i = 0; i < nr; i++) {
+			UNIT_CHECK(collect(&a, &id) == BLKIF_RSP_OKAY);
+			id -= first;
+			UNIT_REQUIRE(id < nr && !(seen >> id & 1));
+			if (id % 5 == 4)
+				UNIT_CHECK(seen == (1ull << id) - 1);
+			seen |= 1ull << id;
+		}
+	}
+	UNIT_CHECK(disk_works(&a));
+	teardown();
+}
+
+static void a_barrier_that_fails_lets_the_ring_go_on(void)
+{
+	struct blkif_request req;
+
+	setup();
+	req = request(&a, BLKIF_OP_WRITE_BARRIER, 1, NR_SECTORS);
+	UNIT_CHECK(ask(&a, &req) == BLKIF_RSP_ERROR);
+	req = request(&a, BLKIF_OP_WRITE_BARRIER, 3, 0);
+	req.seg[2].gref = UINT32_MAX;
+	UNIT_CHECK(ask(&a, &req) == BLKIF_RSP_ERROR);
+	UNIT_CHECK(disk_works(&a));
+	teardown();
+}
+
+/* ---- the idle clock ---------------------------------------------------------
+ */
+
+static void pages_that_nobody_uses_are_unmapped(void)
+{
+	setup();
+	UNIT_CHECK(!blkback_queue_cached(a.queue));
+	UNIT_CHECK(disk_works(&a));
+	UNIT_CHECK(world_readable(a.event_fd));
+	UNIT_CHECK(blkback_queue_cached(a.queue));
+	blkback_queue_expire(a.queue);
+	UNIT_CHECK(blkback_queue_cached(a.queue)); /* used a moment ago */
+	blkback_queue_expire(a.queue);
+	UNIT_CHECK(!blkback_queue_cached(a.queue));
+	/* Nothing of the data is mapped while the queue goes on. */
+	UNIT_CHECK(platform_unshare(a.platform, &a.data) == 0);
+	world_must(!platform_share(a.platform, back_id, NR_PAGES, 0, &a.data),
+		   "share again");
+	UNIT_CHECK(disk_works(&a));
+	UNIT_CHECK(blkback_queue_cached(a.queue));
+	teardown();
+}
+
 /* ---- a slot that changes while it is read
  * -------------------------------------- */
 
@@ -534,6 +948,58 @@ static void a_rewritten_slot_is_its_copy_or_an_error(void)
 	teardown();
 }
 
+/* Segments of pages that are there, or are not. */
+__attribute__((no_sanitize("thread"))) static void *flip_segments(void *arg)
+{
+	struct flipper *f = arg;
+
+	while (!atomic_load(&f->stop))
+		for (unsigned i = 0; i < 64 * 8; i += 8) {
+			f->slots[i] ^= 0x04;	 /* gref */
+			f->slots[i + 3] ^= 0x80; /* gref, far away */
+			f->slots[i + 4] ^= 0x81; /* first_sect */
+			f->slots[i + 5] ^= 0xf0; /* last_sect */
+		}
+	return NULL;
+}
+
+static void rewritten_segments_are_their_copy_or_an_error(void)
+{
+	struct flipper f = { .slots = NULL };
+	unsigned nr_good = 0, nr_answers = 0;
+	struct blkif_request_indirect req;
+	pthread_t thread;
+	uint64_t id;
+
+	setup();
+	req = indirect(&a, BLKIF_OP_READ, 64, 0);
+	f.slots = a.indirect.base;
+	world_must(!pthread_create(&thread, NULL, flip_segments, &f), "thread");
+	for (unsigned round = 0; round < 500; round++) {
+		for (uint32_t i = 0; i < 8; i++) {
+			req.id = ++a.next_id;
+			req.nr_segments = (uint16_t)(1u << i % 7);
+			put_indirect(&a, &req);
+		}
+		show(&a);
+		for (uint32_t i = 0; i < 8; i++) {
+			int16_t status = collect(&a, &id);
+
+			nr_good += status == BLKIF_RSP_OKAY;
+			nr_answers += status == BLKIF_RSP_OKAY ||
+				      status == BLKIF_RSP_ERROR;
+		}
+	}
+	atomic_store(&f.stop, true);
+	pthread_join(thread, NULL);
+	UNIT_CHECK(nr_answers == 500 * 8);
+	UNIT_CHECK(nr_good > 0);
+	UNIT_CHECK(blkback_queue_fault(a.queue) == 0);
+	UNIT_CHECK(disk_works(&a));
+	UNIT_CHECK(disk_works(&b));
+	teardown();
+}
+
 static void a_frontend_that_goes_away_is_told_as_that(void)
 {
 	setup();
@@ -581,7 +1047,19 @@ UNIT_MAIN("blk_frontend",
 	  UNIT_TEST(a_bad_reference_at_any_segment_is_undone),
 	  UNIT_TEST(the_same_page_may_be_named_in_every_segment),
 	  UNIT_TEST(more_references_than_the_cache_holds_are_served),
+	  UNIT_TEST(a_mebibyte_goes_through_in_one_request),
+	  UNIT_TEST(a_ring_full_of_mebibytes_is_allowed),
+	  UNIT_TEST(an_indirect_request_that_lies_about_itself_is_answered),
+	  UNIT_TEST(the_page_of_segments_must_be_granted),
+	  UNIT_TEST(a_bad_indirect_segment_at_any_place_is_undone),
+	  UNIT_TEST(a_discard_is_offered_or_refused),
+	  UNIT_TEST(a_discarded_range_reads_as_zeros),
+	  UNIT_TEST(a_readonly_disk_is_neither_discarded_nor_written_at_length),
+	  UNIT_TEST(a_barrier_is_answered_in_its_place),
+	  UNIT_TEST(a_barrier_that_fails_lets_the_ring_go_on),
+	  UNIT_TEST(pages_that_nobody_uses_are_unmapped),
 	  UNIT_TEST(a_rewritten_slot_is_its_copy_or_an_error),
+	  UNIT_TEST(rewritten_segments_are_their_copy_or_an_error),
 	  UNIT_TEST(a_frontend_that_goes_away_is_told_as_that),
 	  UNIT_TEST(notifications_without_requests_harm_nobody),
 	  UNIT_TEST(a_stopped_queue_consumes_nothing_more))

@@ -404,6 +404,7 @@ static int state_make(struct state *s)
 	struct inflight_params params = {
 		.domid = DOMID,
 		.handle = HANDLE,
+		.nr_queues = 1,
 		.ring_refs = { RING_REF },
 		.evtchn_port = 1,
 		.features = INFLIGHT_PERSISTENT,
@@ -445,7 +446,7 @@ static int state_copy(const struct state *from, struct state *to)
 
 static int resume(struct state *s, struct backend *b, struct inflight **record)
 {
-	int err = inflight_attach(dup(s->record_fd), DOMID, HANDLE, record);
+	int err = inflight_attach(dup(s->record_fd), DOMID, HANDLE, 0, record);
 
 	return err ? err : backend_open(b, s->arena, *record, true);
 }
@@ -504,7 +505,7 @@ static void child_first(struct state *s)
 	struct inflight *record;
 	struct backend b;
 
-	if (inflight_attach(dup(s->record_fd), DOMID, HANDLE, &record) ||
+	if (inflight_attach(dup(s->record_fd), DOMID, HANDLE, 0, &record) ||
 	    backend_open(&b, s->arena, record, false))
 		_exit(1);
 	raise(SIGSTOP);

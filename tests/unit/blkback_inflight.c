@@ -21,6 +21,7 @@
 static const struct inflight_params good = {
 	.domid = DOMID,
 	.handle = HANDLE,
+	.nr_queues = 1,
 	.ring_refs = { 8 },
 	.evtchn_port = 3,
 	.layout = BLK_LAYOUT_X86_64,
@@ -48,7 +49,7 @@ static struct inflight *again(const struct inflight *f)
 	struct inflight *next;
 	int fd = dup(inflight_fd(f));
 
-	if (inflight_attach(fd, DOMID, HANDLE, &next)) {
+	if (inflight_attach(fd, DOMID, HANDLE, 0, &next)) {
 		close(fd);
 		return NULL;
 	}
@@ -155,7 +156,15 @@ static void parameters_out_of_bounds_are_refused(void)
 	p.domid = DOMID_FIRST_RESERVED;
 	UNIT_CHECK(inflight_create(&p, &f) == -EINVAL);
 	p = good;
-	p.features = 2;
+	p.features = 8;
+	UNIT_CHECK(inflight_create(&p, &f) == -EINVAL);
+	p = good;
+	p.nr_queues = 0;
+	UNIT_CHECK(inflight_create(&p, &f) == -EINVAL);
+	p.nr_queues = INFLIGHT_QUEUES_MAX + 1;
+	UNIT_CHECK(inflight_create(&p, &f) == -EINVAL);
+	p.nr_queues = 2;
+	p.queue = 2;
 	UNIT_CHECK(inflight_create(&p, &f) == -EINVAL);
 }
 
@@ -182,8 +191,10 @@ static void another_devices_record_is_refused(void)
 
 	UNIT_REQUIRE(f != NULL);
 	fd = dup(inflight_fd(f));
-	UNIT_CHECK(inflight_attach(fd, DOMID + 1, HANDLE, &next) == -EPROTO);
-	UNIT_CHECK(inflight_attach(fd, DOMID, HANDLE + 16, &next) == -EPROTO);
+	UNIT_CHECK(inflight_attach(fd, DOMID + 1, HANDLE, 0, &next) == -EPROTO);
+	UNIT_CHECK(inflight_attach(fd, DOMID, HANDLE + 16, 0, &next) ==
+		   -EPROTO);
+	UNIT_CHECK(inflight_attach(fd, DOMID, HANDLE, 1, &next) == -EPROTO);
 	/* Not taken over: still ours to close. */
 	UNIT_CHECK(close(fd) == 0);
 	inflight_close(f);
@@ -195,13 +206,13 @@ static void what_is_no_record_is_refused(void)
 	int fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	UNIT_CHECK(inflight_attach(null, DOMID, HANDLE, &next) == -EPROTO);
-	UNIT_CHECK(inflight_attach(-1, DOMID, HANDLE, &next) == -EPROTO);
+	UNIT_CHECK(inflight_attach(null, DOMID, HANDLE, 0, &next) == -EPROTO);
+	UNIT_CHECK(inflight_attach(-1, DOMID, HANDLE, 0, &next) == -EPROTO);
 	UNIT_REQUIRE(ftruncate(fd, 8192) == 0);
-	UNIT_CHECK(inflight_attach(fd, DOMID, HANDLE, &next) == -EPROTO);
+	UNIT_CHECK(inflight_attach(fd, DOMID, HANDLE, 0, &next) == -EPROTO);
 	UNIT_REQUIRE(fcntl(fd, F_ADD_SEALS,
 			   F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0);
-	UNIT_CHECK(inflight_attach(fd, DOMID, HANDLE, &next) == -EPROTO);
+	UNIT_CHECK(inflight_attach(fd, DOMID, HANDLE, 0, &next) == -EPROTO);
 	close(fd);
 	close(null);
 }

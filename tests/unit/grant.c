@@ -363,6 +363,41 @@ static void survives_maps_that_fail_at_random(void)
 	end();
 }
 
+static void unmaps_what_was_not_used_for_two_steps(void)
+{
+	void PV_SHARED *page;
+	struct grant_cache *cache;
+	struct grant_pool *pool;
+	grant_ref_t ref;
+
+	begin();
+	UNIT_REQUIRE(!grant_pool_open(front, BACK, 4, 0, &pool));
+	UNIT_REQUIRE(!grant_cache_open(back, FRONT, 4, &cache));
+	ref = grant_pool_ref(pool, 0);
+	UNIT_CHECK(grant_cache_expire(cache) == 0);
+	for (grant_ref_t i = 0; i < 4; i++)
+		UNIT_REQUIRE(!grant_cache_get(cache, ref + i, i, &page));
+	/* 3 stays pinned; 0 is used in every step. */
+	for (grant_ref_t i = 0; i < 3; i++)
+		grant_cache_put(cache, ref + i);
+	UNIT_CHECK(grant_cache_expire(cache) == 4);
+	UNIT_REQUIRE(!grant_cache_get(cache, ref, false, &page));
+	grant_cache_put(cache, ref);
+	UNIT_CHECK(grant_cache_expire(cache) == 2);
+	UNIT_REQUIRE(!grant_cache_get(cache, ref, true, &page));
+	grant_cache_put(cache, ref);
+	UNIT_CHECK(grant_cache_expire(cache) == 2);
+	grant_cache_put(cache, ref + 3);
+	UNIT_CHECK(grant_cache_expire(cache) == 1); /* 3, put a moment ago */
+	UNIT_CHECK(grant_cache_expire(cache) == 0);
+	UNIT_CHECK(sim_nr_mapped_pages(sim) == 0);
+	UNIT_CHECK(!grant_cache_get(cache, ref + 1, true, &page));
+	grant_cache_put(cache, ref + 1);
+	grant_cache_close(cache);
+	UNIT_CHECK(grant_pool_close(pool) == 0);
+	end();
+}
+
 UNIT_MAIN("grant", UNIT_TEST(knows_its_pages_by_number_reference_and_address),
 	  UNIT_TEST(hands_out_every_page_once),
 	  UNIT_TEST(finds_contiguous_pages_across_holes),
@@ -372,4 +407,5 @@ UNIT_MAIN("grant", UNIT_TEST(knows_its_pages_by_number_reference_and_address),
 	  UNIT_TEST(never_evicts_a_pinned_page),
 	  UNIT_TEST(maps_anew_what_is_now_wanted_writable),
 	  UNIT_TEST(stays_bounded_over_a_hundred_thousand_references),
-	  UNIT_TEST(survives_maps_that_fail_at_random))
+	  UNIT_TEST(survives_maps_that_fail_at_random),
+	  UNIT_TEST(unmaps_what_was_not_used_for_two_steps))
