@@ -2,10 +2,12 @@
 /*
  * worker.c - the data thread of worker.h.
  *
- * Sources are on one of two lists, active or asleep. A round polls the active
- * ones. A source that has found nothing for the spin time is armed and put to
- * sleep; when none is active the thread sleeps in epoll. Calls from the control
- * thread arrive through a mutex-protected list and an eventfd.
+ * Sources are on one of three lists: active, asleep, or delayed, which is
+ * sleep with an end (in the order of that end). A round polls the active ones.
+ * A source that has found nothing for the spin time is armed and put to sleep;
+ * when none is active the thread sleeps in epoll, until the first delayed one
+ * is due. Calls from the control thread arrive through a mutex-protected list
+ * and an eventfd.
  *
  * A spin is for a machine with a CPU to spare. While spinning the thread offers
  * its CPU to others now and then; when somebody took it, what we wait for may
@@ -14,6 +16,7 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -44,13 +47,14 @@ struct call {
 struct worker {
 	pthread_t thread;
 	int epfd, wakefd;
-	struct list active, asleep;
+	struct list active, asleep, delayed;
 	/* Where a walk stands: moved on when that source is removed. */
 	struct list *cursor;
 	/* Events not yet handled: struck out when their source is removed. */
 	struct epoll_event *events;
 	int nr_events;
 	bool stop;
+	uint64_t round_ns; /* when the round began */
 
 	uint64_t spin_ns, spin_max_ns;
 	uint64_t calm_until_ns;
@@ -141,6 +145,8 @@ int worker_add(struct worker *w, struct work_source *src)
 	}
 	src->worker = w;
 	src->active = true;
+	src->owed = 0;
+	src->not_before_ns = 0;
 	src->last_work_ns = clock_now_ns();
 	list_add_tail(&w->active, &src->link);
 	return 0;
@@ -177,11 +183,67 @@ void worker_wake(struct work_source *src)
 	list_add_tail(&w->active, &src->link);
 }
 
+uint64_t worker_round_ns(const struct work_source *src)
+{
+	return src->worker ? src->worker->round_ns : clock_now_ns();
+}
+
+/* Mostly the latest of all: the place is looked for from the end. */
+static void delay(struct worker *w, struct work_source *src)
+{
+	struct list *at = w->delayed.prev;
+
+	while (at != &w->delayed &&
+	       container_of(at, struct work_source, link)->not_before_ns >
+		       src->not_before_ns)
+		at = at->prev;
+	list_add_head(at, &src->link);
+}
+
 static void put_to_sleep(struct worker *w, struct work_source *src)
 {
 	src->active = false;
+	src->owed = 0;
 	list_del(&src->link);
-	list_add_tail(&w->asleep, &src->link);
+	if (src->not_before_ns)
+		delay(w, src);
+	else
+		list_add_tail(&w->asleep, &src->link);
+}
+
+/* When the first of the delayed is due, or UINT64_MAX. */
+static uint64_t next_due_ns(const struct worker *w)
+{
+	if (list_empty(&w->delayed))
+		return UINT64_MAX;
+	return container_of(w->delayed.next, struct work_source, link)
+		->not_before_ns;
+}
+
+static void wake_due(struct worker *w, uint64_t now)
+{
+	while (next_due_ns(w) <= now)
+		worker_wake(container_of(w->delayed.next, struct work_source,
+					 link));
+}
+
+/*
+ * What src may begin in this round: its budget, less what it owes. A source
+ * that is alone owes nobody.
+ */
+static unsigned budget_of(struct worker *w, struct work_source *src)
+{
+	unsigned budget = WORKER_BUDGET;
+
+	if (w->active.next == w->active.prev)
+		src->owed = 0;
+	if (src->owed >= budget) {
+		src->owed -= budget;
+		return 0;
+	}
+	budget -= src->owed;
+	src->owed = 0;
+	return budget;
 }
 
 /* Poll every active source once. Returns the units of work done. */
@@ -192,12 +254,16 @@ static unsigned run_round(struct worker *w, uint64_t now)
 	for (w->cursor = w->active.next; w->cursor != &w->active;) {
 		struct work_source *src =
 			container_of(w->cursor, struct work_source, link);
-		unsigned n;
+		unsigned budget, n;
 
 		w->cursor = w->cursor->next;
-		n = src->ops->poll(src, WORKER_BUDGET);
-		total += n;
-		if (n)
+		budget = budget_of(w, src);
+		n = src->ops->poll(src, budget);
+		if (n > budget && n > 1)
+			src->owed += n - budget;
+		/* One that has to wait for the others has not run dry. */
+		total += budget ? n : 1;
+		if (n || !budget)
 			src->last_work_ns = now;
 	}
 	w->cursor = NULL;
@@ -212,7 +278,8 @@ static void retire_idle(struct worker *w, uint64_t now)
 			container_of(w->cursor, struct work_source, link);
 
 		w->cursor = w->cursor->next;
-		if (now - src->last_work_ns < w->spin_ns)
+		/* One that may not work needs no spin. */
+		if (now - src->last_work_ns < w->spin_ns && !src->not_before_ns)
 			continue;
 		if (src->ops->arm(src))
 			src->last_work_ns = now;
@@ -268,6 +335,28 @@ static void handle_event(struct worker *w, const struct epoll_event *ev)
 }
 
 /*
+ * epoll_pwait2: nanoseconds. Where the kernel has none (before 5.11),
+ * milliseconds, rounded up.
+ */
+static int wait_until(struct worker *w, struct epoll_event *ev, uint64_t now_ns,
+		      uint64_t until_ns)
+{
+	uint64_t wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+	struct timespec ts = { .tv_sec = (time_t)(wait_ns / NS_PER_S),
+			       .tv_nsec = (long)(wait_ns % NS_PER_S) };
+	int n;
+
+	if (until_ns == UINT64_MAX)
+		return epoll_wait(w->epfd, ev, EPOLL_BATCH, -1);
+	n = epoll_pwait2(w->epfd, ev, EPOLL_BATCH, &ts, NULL);
+	if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+		return n;
+	wait_ns = wait_ns / NS_PER_MS + 1;
+	return epoll_wait(w->epfd, ev, EPOLL_BATCH,
+			  wait_ns > INT_MAX ? INT_MAX : (int)wait_ns);
+}
+
+/*
  * Look at the descriptors; wait when nothing is active. Only here does time
  * spent asleep show: a short sleep means the spin should have been longer.
  */
@@ -276,9 +365,12 @@ static void look(struct worker *w)
 	struct epoll_event ev[EPOLL_BATCH];
 	bool sleeping = list_empty(&w->active);
 	uint64_t before = sleeping ? clock_now_ns() : 0, now;
-	int n = epoll_wait(w->epfd, ev, EPOLL_BATCH, sleeping ? -1 : 0);
+	uint64_t until = next_due_ns(w);
+	int n = sleeping ? wait_until(w, ev, before, until)
+			 : epoll_wait(w->epfd, ev, EPOLL_BATCH, 0);
 
-	if (sleeping) {
+	/* A sleep that a limit ended says nothing about the spin. */
+	if (sleeping && n) {
 		now = clock_now_ns();
 		if (now - before < w->spin_max_ns * 2)
 			grow_spin(w, now);
@@ -297,16 +389,17 @@ static void look(struct worker *w)
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
-	uint64_t looked_ns = 0, round_ns = 0;
+	uint64_t looked_ns = 0;
 	bool was_empty = false;
 
 	while (!w->stop) {
 		uint64_t now = clock_now_ns();
 		bool due = now - looked_ns >= LOOK_NS;
 
-		if (was_empty && now - round_ns > GAP_NS)
+		if (was_empty && now - w->round_ns > GAP_NS)
 			check_contention(w, now);
-		round_ns = now;
+		w->round_ns = now;
+		wake_due(w, now);
 		run_calls(w);
 		was_empty = !run_round(w, now);
 		if (was_empty || due)
@@ -348,6 +441,7 @@ int worker_open(const char *name, uint64_t spin_max_ns, struct worker **ret)
 		return -ENOMEM;
 	list_init(&w->active);
 	list_init(&w->asleep);
+	list_init(&w->delayed);
 	list_init(&w->calls);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->answered, NULL);

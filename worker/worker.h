@@ -12,8 +12,15 @@
  * The control thread talks to a worker by worker_call: a function that runs on
  * the worker's thread between two rounds. That is the only crossing.
  *
- * Budget: each round polls every active source for at most WORKER_BUDGET units
- * of work, so one busy guest cannot starve another.
+ * Fairness: work is measured by its cost, in units (WORKER_UNIT_BYTES or less
+ * of a request's data). Each round gives every active source WORKER_BUDGET
+ * units. A piece of work that costs more than what is left is done all the
+ * same, and the source owes the rest to later rounds: so a guest with requests
+ * of 1 MiB gets no more than its neighbour with requests of 4 KiB.
+ *
+ * Limits: a source that has work but may not do it yet sets not_before_ns. It
+ * is then asleep like one without work, but for a deadline in the thread's
+ * wait. Without such a source the thread waits for descriptors only.
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
@@ -24,14 +31,26 @@
 #include "util/annotate.h"
 #include "util/list.h"
 
-#define WORKER_BUDGET 64u
+#define WORKER_BUDGET	  64u
+#define WORKER_UNIT_BYTES 4096u
+
+/* What a piece of work with so many bytes of data costs: at least a unit. */
+static inline unsigned worker_cost(uint64_t size_bytes)
+{
+	return size_bytes > WORKER_UNIT_BYTES
+		       ? (unsigned)(size_bytes / WORKER_UNIT_BYTES)
+		       : 1;
+}
 
 struct worker;
 struct work_source;
 
 struct work_source_ops {
-	/* Do at most budget units; return how many were done. May remove src,
-	 * must not free it. */
+	/*
+	 * Finish what is under way, then begin new work while less than budget
+	 * units were begun; return their cost, or 1 when something was only
+	 * finished. budget may be 0. May remove src, must not free it.
+	 */
 	unsigned (*poll)(struct work_source *src, unsigned budget);
 	/*
 	 * About to sleep: ask the peer for an event and look once more.
@@ -51,10 +70,16 @@ struct work_source_ops {
 struct work_source {
 	const struct work_source_ops *ops;
 	int fd, extra_fd;
+	/*
+	 * Set by poll and arm: there is work that may not begin before then,
+	 * and arm says false because of it; 0: there is none.
+	 */
+	uint64_t not_before_ns;
 	/* the worker's: */
 	struct list link;
 	struct worker *worker;
 	bool active;
+	unsigned owed; /* units beyond the budgets so far */
 	uint64_t last_work_ns;
 };
 
@@ -80,5 +105,7 @@ int worker_add(struct worker *w, struct work_source *src) PV_MUST_CHECK;
 void worker_remove(struct work_source *src); /* idempotent */
 /* Make a source active now (work came from elsewhere on this thread). */
 void worker_wake(struct work_source *src);
+/* When this round began; the time now where src has no worker. */
+uint64_t worker_round_ns(const struct work_source *src);
 
 #endif /* WORKER_WORKER_H */

@@ -394,6 +394,241 @@ static void is_fair_between_busy_sources(void)
 	worker_close(w);
 }
 
+/* A source that always has more, in pieces of its own cost. */
+struct glutton {
+	struct work_source src;
+	struct worker *worker;
+	unsigned piece; /* the cost of each */
+	uint64_t begun; /* the cost of all */
+	bool overdrawn; /* began something with nothing left */
+	_Atomic unsigned nr_polls;
+};
+
+static unsigned glutton_poll(struct work_source *src, unsigned budget)
+{
+	struct glutton *g = container_of(src, struct glutton, src);
+	unsigned cost = 0;
+
+	while (cost < budget)
+		cost += g->piece;
+	g->overdrawn |= cost >= budget + g->piece;
+	g->begun += cost;
+	bump(&g->nr_polls);
+	return cost;
+}
+
+static const struct work_source_ops glutton_ops = {
+	.poll = glutton_poll,
+	.arm = never_arm,
+};
+
+#define NR_GLUTTONS 100
+
+static int add_gluttons(void *arg)
+{
+	struct glutton *g = arg;
+	int err = 0;
+
+	for (int i = 0; i < NR_GLUTTONS && !err; i++)
+		err = worker_add(g[i].worker, &g[i].src);
+	return err;
+}
+
+static int take_gluttons_away(void *arg)
+{
+	struct glutton *g = arg;
+
+	for (int i = 0; i < NR_GLUTTONS; i++)
+		worker_remove(&g[i].src);
+	return 0;
+}
+
+/* Requests of 4 KiB beside such of 64 KiB and of 1 MiB. */
+static void shares_by_cost_not_by_number(void)
+{
+	static const unsigned pieces[] = { 1, 16, 256, 7 };
+	struct worker *w = open_worker(SPIN_NS);
+	struct glutton *g = calloc(NR_GLUTTONS, sizeof(*g));
+	uint64_t least = UINT64_MAX, most = 0;
+
+	UNIT_REQUIRE(g != NULL);
+	for (unsigned i = 0; i < NR_GLUTTONS; i++) {
+		g[i].src.ops = &glutton_ops;
+		g[i].src.fd = g[i].src.extra_fd = -1;
+		g[i].worker = w;
+		g[i].piece = pieces[i % ARRAY_SIZE(pieces)];
+	}
+	UNIT_CHECK(worker_call(w, add_gluttons, g) == 0);
+	UNIT_CHECK(wait_for(&g[0].nr_polls, 1000));
+	worker_call(w, take_gluttons_away, g);
+	for (unsigned i = 0; i < NR_GLUTTONS; i++) {
+		least = g[i].begun < least ? g[i].begun : least;
+		most = g[i].begun > most ? g[i].begun : most;
+		UNIT_CHECK(!g[i].overdrawn);
+	}
+	/* 1,000 rounds of 64 units: a piece is 0.4 % of that. */
+	UNIT_CHECK(most * 100 <= least * 101);
+	worker_close(w);
+	free(g);
+}
+
+static void lets_one_that_is_alone_work_without_pause(void)
+{
+	struct worker *w = open_worker(SPIN_NS);
+	struct glutton g = {
+		.src = { .ops = &glutton_ops, .fd = -1, .extra_fd = -1 },
+		.piece = 256
+	};
+
+	UNIT_CHECK(add(w, &g.src) == 0);
+	UNIT_CHECK(wait_for(&g.nr_polls, 1000));
+	take_away(w, &g.src);
+	UNIT_CHECK(g.begun == 256ull * atomic_load(&g.nr_polls));
+	worker_close(w);
+}
+
+/* ---- sources that have to wait
+ * ----------------------------------------------- */
+
+/* It may begin one piece of work at each of its times. */
+struct waiter {
+	struct work_source src;
+	uint64_t pause_ns, next_ns, latest_ns; /* latest: the worst delay */
+	unsigned nr_left;
+	bool early;
+	_Atomic unsigned nr_polls, nr_begun;
+};
+
+static unsigned waiter_poll(struct work_source *src, unsigned budget)
+{
+	struct waiter *m = container_of(src, struct waiter, src);
+	uint64_t now = clock_now_ns();
+
+	bump(&m->nr_polls);
+	src->not_before_ns = 0;
+	if (!m->nr_left || !budget)
+		return 0;
+	if (now < m->next_ns) {
+		src->not_before_ns = m->next_ns;
+		return 0;
+	}
+	m->early |= worker_round_ns(src) < m->next_ns;
+	if (now - m->next_ns > m->latest_ns)
+		m->latest_ns = now - m->next_ns;
+	m->next_ns += m->pause_ns;
+	if (m->next_ns < now)
+		m->next_ns = now + m->pause_ns;
+	m->nr_left--;
+	if (m->nr_left)
+		src->not_before_ns = m->next_ns;
+	bump(&m->nr_begun);
+	return 1;
+}
+
+static bool waiter_arm(struct work_source *src)
+{
+	(void)src;
+	return false;
+}
+
+static const struct work_source_ops waiter_ops = {
+	.poll = waiter_poll,
+	.arm = waiter_arm,
+	.event = mailbox_event,
+};
+
+static void waiter_init(struct waiter *m, uint64_t pause_ns, unsigned nr)
+{
+	memset(m, 0, sizeof(*m));
+	m->src.ops = &waiter_ops;
+	m->src.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	m->src.extra_fd = -1;
+	m->pause_ns = pause_ns;
+	m->next_ns = clock_now_ns() + pause_ns;
+	m->nr_left = nr;
+}
+
+/* Their times differ, so that each becomes the first of all now and then. */
+static void wakes_delayed_sources_when_they_are_due(void)
+{
+	enum {
+		NR = 20
+	};
+	struct worker *w = open_worker(0);
+	struct waiter m[NR];
+	uint64_t cpu_before = 0, cpu_after = 0;
+
+	worker_call(w, own_cpu_time, &cpu_before);
+	for (unsigned i = 0; i < NR; i++) {
+		waiter_init(&m[i], (NR - i) * NS_PER_MS, 200 / (NR - i));
+		UNIT_CHECK(add(w, &m[i].src) == 0);
+	}
+	for (unsigned i = 0; i < NR; i++) {
+		UNIT_CHECK(wait_for(&m[i].nr_begun, 200 / (NR - i)));
+		UNIT_CHECK(!m[i].early);
+		/* About two polls each: at the time, and on going to sleep. */
+		UNIT_CHECK(atomic_load(&m[i].nr_polls) <=
+			   4 * (200 / (NR - i)) + 40);
+	}
+	worker_call(w, own_cpu_time, &cpu_after);
+	UNIT_CHECK(cpu_after - cpu_before < 100 * NS_PER_MS);
+	for (unsigned i = 0; i < NR; i++) {
+		take_away(w, &m[i].src);
+		close(m[i].src.fd);
+	}
+	worker_close(w);
+}
+
+static void polls_a_delayed_source_whose_descriptor_fires(void)
+{
+	struct worker *w = open_worker(0);
+	struct waiter m, other;
+	uint64_t one = 1;
+	unsigned nr;
+
+	waiter_init(&m, 3600 * NS_PER_S, 2);
+	waiter_init(&other, 5 * NS_PER_MS, 3);
+	UNIT_CHECK(add(w, &m.src) == 0);
+	UNIT_CHECK(add(w, &other.src) == 0);
+	UNIT_CHECK(wait_for(&other.nr_begun, 3));
+	nr = atomic_load(&m.nr_polls);
+	for (int i = 0; i < 10; i++) {
+		UNIT_CHECK(write(m.src.fd, &one, sizeof(one)) == sizeof(one));
+		UNIT_CHECK(wait_for(&m.nr_polls, nr + 1));
+		nr = atomic_load(&m.nr_polls);
+	}
+	UNIT_CHECK(atomic_load(&m.nr_begun) == 0);
+	/* While it is delayed it may go away. */
+	take_away(w, &m.src);
+	take_away(w, &other.src);
+	worker_close(w);
+	close(m.src.fd);
+	close(other.src.fd);
+}
+
+static void sleeps_without_an_end_when_none_is_delayed_any_more(void)
+{
+	struct worker *w = open_worker(SPIN_NS);
+	struct timespec ts = { .tv_nsec = 200000000 };
+	uint64_t before = 0, after = 0;
+	struct waiter m;
+	unsigned nr;
+
+	waiter_init(&m, NS_PER_MS, 10);
+	UNIT_CHECK(add(w, &m.src) == 0);
+	UNIT_CHECK(wait_for(&m.nr_begun, 10));
+	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	worker_call(w, own_cpu_time, &before);
+	nr = atomic_load(&m.nr_polls);
+	nanosleep(&ts, NULL);
+	UNIT_CHECK(atomic_load(&m.nr_polls) == nr);
+	worker_call(w, own_cpu_time, &after);
+	UNIT_CHECK(after - before < 2 * NS_PER_MS);
+	take_away(w, &m.src);
+	worker_close(w);
+	close(m.src.fd);
+}
+
 static void wakes_and_retires_others_beside_a_busy_source(void)
 {
 	struct worker *w = open_worker(SPIN_NS);
@@ -744,6 +979,11 @@ UNIT_MAIN("worker", UNIT_TEST(loses_no_wake_up_between_two_workers),
 	  UNIT_TEST(loses_no_wake_up_at_the_edge_of_sleep),
 	  UNIT_TEST(uses_no_cpu_when_idle),
 	  UNIT_TEST(is_fair_between_busy_sources),
+	  UNIT_TEST(shares_by_cost_not_by_number),
+	  UNIT_TEST(lets_one_that_is_alone_work_without_pause),
+	  UNIT_TEST(wakes_delayed_sources_when_they_are_due),
+	  UNIT_TEST(polls_a_delayed_source_whose_descriptor_fires),
+	  UNIT_TEST(sleeps_without_an_end_when_none_is_delayed_any_more),
 	  UNIT_TEST(wakes_and_retires_others_beside_a_busy_source),
 	  UNIT_TEST(removes_any_source_from_inside_any_callback),
 	  UNIT_TEST(runs_every_call_once_and_answers_it),
