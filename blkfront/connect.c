@@ -125,8 +125,9 @@ static int connect_queues(struct blkfront *bf)
 	watch_size(bf);
 	if (bf->was_up) {
 		log_limited(&bf->limit, LOG_INFO,
-			    "%s: connected again, %u rings", bf->dev.name,
-			    bf->transport.nr_rings);
+			    "%s: connected again over %u ring%s", bf->dev.name,
+			    bf->transport.nr_rings,
+			    bf->transport.nr_rings == 1 ? "" : "s");
 		if (bf->resized && old_bytes != bf->info.size_bytes)
 			bf->resized(bf->resized_arg, bf->info.size_bytes);
 	}
