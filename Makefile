@@ -27,16 +27,17 @@ DEPS.netback         := abi util platform ring grant worker xenbus monitor \
 	xenstore-lite/xs.h
 DEPS.netback/nic     := abi util netback/nic.h
 DEPS.blkfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
+DEPS.blkfront/fuse   := abi util blkfront
 DEPS.netfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h \
 	xenstore-lite/xs_page.h
 COMPONENTS := abi util platform ring grant xenstore-lite broker worker xenbus \
-	monitor blkback blkback/storage netback netback/nic blkfront netfront \
-	pvsplit
+	monitor blkback blkback/storage netback netback/nic blkfront blkfront/fuse \
+	netfront pvsplit
 
 # Programs: FOLDER/NAME is FOLDER/NAME.c plus the libraries, as BUILD/bin/NAME.
 PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
-	netback/netbackd blkfront/blkfront-fuse netfront/netfront-tap \
+	netback/netbackd blkfront/fuse/blkfront-fuse netfront/netfront-tap \
 	pvsplit/pvsplit
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)

@@ -23,6 +23,7 @@ static size_t region_used, nr_buffers;
 static struct blkfront_io *queued[256];
 static unsigned nr_queued;
 static int submit_error, io_error;
+static uint32_t sector_bytes = 512;
 
 /* ---- blkfront.h as the test wants it ------------------------------------- */
 
@@ -47,14 +48,38 @@ void blkfront_buf_free(struct blkfront *bf, void *buf, size_t size_bytes)
 		region_used = 0;
 }
 
-int blkfront_submit(struct blkfront *bf, struct blkfront_io *io)
+void blkfront_info(struct blkfront *bf, struct blkfront_info *ret)
 {
 	(void)bf;
+	*ret = (struct blkfront_info){ .sector_bytes = sector_bytes };
+}
+
+struct blkfront_queue {
+	unsigned nr_kicks;
+};
+
+static struct blkfront_queue queues[2];
+
+struct blkfront_queue *blkfront_queue(struct blkfront *bf, uint32_t nr)
+{
+	(void)bf;
+	return &queues[nr];
+}
+
+void blkfront_queue_kick(struct blkfront_queue *queue)
+{
+	queue->nr_kicks++;
+}
+
+int blkfront_queue_submit(struct blkfront_queue *queue, struct blkfront_io *io)
+{
+	UNIT_CHECK(queue == &queues[0] || queue == &queues[1]);
 	if (submit_error)
 		return submit_error;
-	UNIT_CHECK(io->offset_bytes % 512 == 0 && io->size_bytes % 512 == 0);
+	UNIT_CHECK(io->offset_bytes % sector_bytes == 0);
+	UNIT_CHECK(io->size_bytes % sector_bytes == 0);
 	UNIT_CHECK(io->offset_bytes + io->size_bytes <= DISK_BYTES);
-	UNIT_CHECK((uintptr_t)io->buf % 512 == 0);
+	UNIT_CHECK((uintptr_t)io->buf % sector_bytes == 0);
 	if (nr_queued < ARRAY_SIZE(queued))
 		queued[nr_queued++] = io;
 	return 0;
@@ -108,7 +133,8 @@ static void begin(unsigned i, bool write, uint64_t off, size_t size,
 {
 	struct bytes_req *req = &reqs[i];
 
-	*req = (struct bytes_req){ .write = write,
+	*req = (struct bytes_req){ .queue = req->queue,
+				   .write = write,
 				   .offset_bytes = off,
 				   .size_bytes = size,
 				   .done = req_done };
@@ -231,6 +257,27 @@ static void errors_reach_every_waiting_write(void)
 		UNIT_CHECK(reqs[i].result == -ESHUTDOWN);
 }
 
+static void sectors_may_be_larger(void)
+{
+	sector_bytes = 4096;
+	writes_inside_sectors_keep_what_is_around_them();
+	overlapping_small_writes_lose_nothing();
+	sector_bytes = 512;
+}
+
+/* The write of the other queue waits; who lets it go shows it as well. */
+static void a_write_that_waited_is_kicked_on_its_own_queue(void)
+{
+	start();
+	queues[0].nr_kicks = queues[1].nr_kicks = 0;
+	begin(0, true, 10, 20, 1);
+	reqs[1].queue = &queues[1];
+	begin(1, true, 0, 512, 2);
+	complete_all();
+	UNIT_CHECK(nr_done == 2 && disk_is_model());
+	UNIT_CHECK(queues[0].nr_kicks == 0 && queues[1].nr_kicks == 1);
+}
+
 static void no_buffer_is_an_error_and_nothing_is_taken(void)
 {
 	struct bytes_req req = { .write = true,
@@ -276,5 +323,7 @@ UNIT_MAIN("blkfront_bytes", UNIT_TEST(aligned_requests_are_one_io_each),
 	  UNIT_TEST(a_whole_sector_write_waits_for_the_edge_in_it),
 	  UNIT_TEST(whole_sector_writes_run_side_by_side),
 	  UNIT_TEST(errors_reach_every_waiting_write),
+	  UNIT_TEST(sectors_may_be_larger),
+	  UNIT_TEST(a_write_that_waited_is_kicked_on_its_own_queue),
 	  UNIT_TEST(no_buffer_is_an_error_and_nothing_is_taken),
 	  UNIT_TEST(random_completion_orders_end_in_the_same_disk))

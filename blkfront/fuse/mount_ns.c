@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mount_ns.c - see mount_ns.h. Used by blkfront-fuse.c. */
-#include "blkfront/mount_ns.h"
+#include "blkfront/fuse/mount_ns.h"
 
 #include <errno.h>
 #include <fcntl.h>

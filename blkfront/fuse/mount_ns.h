@@ -10,8 +10,8 @@
  *
  * Thread: a program's only one. Logs: never.
  */
-#ifndef BLKFRONT_MOUNT_NS_H
-#define BLKFRONT_MOUNT_NS_H
+#ifndef BLKFRONT_FUSE_MOUNT_NS_H
+#define BLKFRONT_FUSE_MOUNT_NS_H
 
 #include "util/annotate.h"
 
@@ -24,4 +24,4 @@ int mount_ns_leave(void) PV_MUST_CHECK;
 /* Go back home; takes the descriptor over. */
 int mount_ns_return(int home) PV_MUST_CHECK;
 
-#endif /* BLKFRONT_MOUNT_NS_H */
+#endif /* BLKFRONT_FUSE_MOUNT_NS_H */
