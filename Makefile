@@ -42,13 +42,23 @@ PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.xenstored-lite := $(call pkg,--libs,zlib)
-LIBS.blkbackd      := $(call pkg,--libs,liburing)
+# Storage drivers that are built only where their library is: HAVE.NAME is what
+# links it, nothing when it is missing. What is left out is said aloud by `all`.
+OPTIONAL_DRIVERS := aio
+header   = $(shell echo '\#include <$(1)>' | $(CC) -E - >/dev/null 2>&1 && \
+	echo $(2))
+HAVE.aio := $(call header,libaio.h,-laio)
+drivers  := $(foreach d,$(OPTIONAL_DRIVERS),$(if $(HAVE.$(d)),$(d)))
+left_out := $(filter-out $(drivers),$(OPTIONAL_DRIVERS))
+LIBS.drivers       := $(foreach d,$(drivers),$(HAVE.$(d)))
+LIBS.blkbackd      := $(call pkg,--libs,liburing) $(LIBS.drivers)
 LIBS.netbackd      := $(call pkg,--libs,libnl-route-3.0)
 LIBS.blkfront-fuse := $(call pkg,--libs,fuse3)
 LIBS.netfront-tap  := $(call pkg,--libs,libnl-route-3.0)
 LIBS.pvsplit       := $(call pkg,--libs,libnl-route-3.0 jansson)
 # Unit tests may reach any component.
-LIBS.tests := -lcunit $(call pkg,--libs,liburing libnl-route-3.0 jansson zlib)
+LIBS.tests := -lcunit $(call pkg,--libs,liburing libnl-route-3.0 jansson zlib) \
+	$(LIBS.drivers)
 PKG_CFLAGS := $(call pkg,--cflags,liburing libnl-route-3.0 jansson fuse3 zlib)
 
 warnings := -Wall -Wextra $(WERROR) -Wshadow -Wvla -Wundef -Wformat=2 \
@@ -60,11 +70,14 @@ endif
 
 override CFLAGS   += -std=gnu11 -fno-common -fstack-protector-strong $(warnings) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-override CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP $(patsubst -I%,-isystem %,$(PKG_CFLAGS))
+upper = $(shell echo $(1) | tr a-z A-Z)
+override CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP \
+	$(foreach d,$(drivers),-DHAVE_$(call upper,$(d))) $(patsubst -I%,-isystem %,$(PKG_CFLAGS))
 override LDFLAGS  += -pthread $(if $(SAN),-fsanitize=$(SAN))
 
 lib     = $(BUILD)/lib$(subst /,-,$(1)).a
-srcs    = $(filter-out $(PROGRAMS:%=%.c),$(wildcard $(1)/*.c))
+srcs    = $(filter-out $(PROGRAMS:%=%.c) $(left_out:%=blkback/storage/%.c), \
+	$(wildcard $(1)/*.c))
 objs    = $(patsubst %.c,$(BUILD)/%.o,$(call srcs,$(1)))
 libs   := $(foreach c,$(COMPONENTS),$(call lib,$(c)))
 link    = -Wl,--start-group $(libs) -Wl,--end-group $(LDLIBS)
@@ -80,6 +93,13 @@ bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out $(bench_parts),$(wildcard bench
 .PHONY: all
 .SECONDARY:
 all: packages layers $(bins) ## build every library and program
+	$(if $(left_out),@echo 'left out for want of a library: $(left_out)')
+
+# The list of drivers is compiled anew when the libraries are others.
+with := $(BUILD)/with-$(subst $() $(),-,drivers $(drivers))
+$(with):
+	@mkdir -p $(@D) && rm -f $(BUILD)/with-* && touch $@
+$(BUILD)/blkback/storage/drivers.o: $(with)
 
 # The folder itself is named too: its time changes with the list of its files.
 define component
@@ -117,21 +137,21 @@ $(bench): %: %.o $(bench_parts:%.c=$(BUILD)/%.o) $(libs)
 packages: # fails with one line when a package for the build is missing
 	$(Q)scripts/install-deps.sh --check build
 demo: ## install what it needs, build, run the main job end to end
-	$(Q)scripts/install-deps.sh build run
+	$(Q)scripts/install-deps.sh build drivers run
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(BUILD)/bin/pvsplit demo
 check: ## install what it needs, build, run every test
-	$(Q)scripts/install-deps.sh build run test
+	$(Q)scripts/install-deps.sh build drivers run test
 	$(Q)$(MAKE) --no-print-directory all test-programs
 	$(Q)BUILD=$(BUILD) scripts/check.sh unit corpus model oracle system
 test-programs: $(tests) $(replay) $(oracle) $(BUILD)/tests/oracle/hypervisor.so
 asan: ## unit, simulated, hostile and system tests under ASan and UBSan
-	$(Q)scripts/install-deps.sh build run test
+	$(Q)scripts/install-deps.sh build drivers run test
 	$(Q)$(MAKE) --no-print-directory all test-programs \
 		BUILD=build/asan SAN=address,undefined
 	$(Q)BUILD=build/asan scripts/check.sh unit corpus system
 tsan: ## the same under ThreadSanitizer
-	$(Q)scripts/install-deps.sh build run test
+	$(Q)scripts/install-deps.sh build drivers run test
 	$(Q)$(MAKE) --no-print-directory all test-programs \
 		BUILD=build/tsan SAN=thread
 	$(Q)BUILD=build/tsan scripts/check.sh unit system
@@ -139,7 +159,7 @@ model: ## check the notify/sleep protocol's model with spin
 	$(Q)scripts/install-deps.sh test
 	$(Q)scripts/model.sh
 oracle: ## the store against Xen's own xenstored: the same requests to both
-	$(Q)scripts/install-deps.sh build test
+	$(Q)scripts/install-deps.sh build drivers test
 	$(Q)$(MAKE) --no-print-directory $(oracle) \
 		$(BUILD)/tests/oracle/hypervisor.so
 	$(Q)BUILD=$(BUILD) scripts/oracle.sh $(SEEDS)
@@ -147,7 +167,7 @@ $(BUILD)/tests/oracle/hypervisor.so: tests/oracle/hypervisor.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
 bench: ## every benchmark, each against a peer measured in the same run
-	$(Q)scripts/install-deps.sh build run bench
+	$(Q)scripts/install-deps.sh build drivers run bench
 	$(Q)$(MAKE) --no-print-directory all bench-programs
 	$(Q)BUILD=$(BUILD) scripts/bench.sh
 bench-programs: $(bench)
@@ -158,7 +178,7 @@ FUZZ_SECONDS ?= 60
 FUZZ ?= $(fuzzed)
 fuzzers := $(fuzzed:%=$(BUILD)/tests/fuzz/fuzz_%)
 fuzz: ## every fuzz target for FUZZ_SECONDS (FUZZ="blkif ring_back": only those)
-	$(Q)scripts/install-deps.sh build test
+	$(Q)scripts/install-deps.sh build drivers test
 	$(Q)$(MAKE) --no-print-directory fuzz-programs BUILD=build/fuzz \
 		CC=clang SAN=fuzzer-no-link,address,undefined
 	$(Q)set -e; for t in $(FUZZ); do \
@@ -172,7 +192,7 @@ $(fuzzers): %: %.o $(libs)
 
 .PHONY: tidy install uninstall
 tidy: ## formatting, clang-tidy and gcc's analyser; changes nothing
-	$(Q)scripts/install-deps.sh build test tidy
+	$(Q)scripts/install-deps.sh build drivers test tidy
 	$(Q)scripts/tidy.sh
 libexec = $(DESTDIR)$(PREFIX)/libexec/pvsplit
 manuals = $(wildcard man/*.[1-8])

@@ -121,7 +121,11 @@ struct storage_ops {
 	void (*channel_close)(
 		struct storage_channel *ch); /* nothing in flight */
 	int (*submit)(struct storage_channel *ch, struct storage_io *io);
-	/* False: the kernel did not take all of the batch; call it again. */
+	/*
+	 * False: the kernel did not take all of the batch; call it again. To be
+	 * called after submit() only: what poll() has to submit once more it
+	 * flushes itself.
+	 */
 	bool (*flush)(struct storage_channel *ch);
 	unsigned (*poll)(struct storage_channel *ch);
 	/* Readable when poll() has something to reap, or -1 (poll is enough).
@@ -149,6 +153,9 @@ struct storage_channel {
 };
 
 extern const struct storage_ops *const storage_drivers[]; /* NULL-terminated */
+/* "NAME\tneeds LIBRARY": drivers that this build is without; NULL-terminated.
+ */
+extern const char *const storage_left_out[];
 
 /* Find by target (monitor) or by name (worker); NULL when there is none. */
 const struct storage_ops *storage_find(const char *target);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * drivers.c - the storage drivers, in the order in which they are asked whether
- * a target is theirs. Neighbours: uring.c, null.c, mem.c. Any thread.
+ * a target is theirs. The Makefile says which are built. Any thread.
  */
 #include "blkback/storage/drivers.h"
 
@@ -10,9 +10,17 @@
 #include <string.h>
 
 const struct storage_ops *const storage_drivers[] = {
-	&storage_null,
-	&storage_mem,
-	&storage_uring,
+	&storage_null, &storage_mem, &storage_uring,
+#ifdef HAVE_AIO
+	&storage_aio,
+#endif
+	NULL,
+};
+
+const char *const storage_left_out[] = {
+#ifndef HAVE_AIO
+	"aio\tneeds libaio",
+#endif
 	NULL,
 };
 

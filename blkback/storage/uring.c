@@ -16,44 +16,34 @@
  * socket.) docs/recovery.md has the measurements. For this the worker must not
  * hand out the writing end or the ring.
  *
- * Neighbours: uring_acquire.c opened the file. Thread: see storage.h.
+ * Neighbours: file.h. Thread: see storage.h.
  */
-#include "blkback/storage/uring.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <linux/fs.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blkback/storage/done.h"
 #include "blkback/storage/drivers.h"
-#include "util/num.h"
+#include "blkback/storage/file.h"
 
-#define REAP_BATCH    64u
-#define SUBMIT_TRIES  100
-#define RETRIES_MAX   16u /* of one io that the kernel did not take */
-#define PUNCH	      (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-#define FILE_IDX      0 /* in the ring's registered files */
-#define NR_REGISTERED 2
-
-struct uring_storage {
-	struct storage storage;
-	int fd;
-};
+#define REAP_BATCH     64u
+#define SUBMIT_TRIES   100
+#define SQPOLL_IDLE_MS 2 /* then the kernel's thread sleeps */
+#define FILE_IDX       0 /* in the ring's registered files */
+#define NR_REGISTERED  2
 
 struct uring_channel {
 	struct storage_channel channel;
 	struct done_list done;
-	int fd;
-	bool memory, direct;
+	struct file_storage *file;
+	bool memory, direct, sqpoll;
 	bool has_ring;
-	int fence_fd; /* the pipe's reading end */
+	bool requeued; /* by poll(), which then flushes */
+	int fence_fd;  /* the pipe's reading end */
 	struct io_uring ring;
 };
 
@@ -62,54 +52,49 @@ static struct uring_channel *channel_of(struct storage_channel *ch)
 	return (struct uring_channel *)ch;
 }
 
+/* Is io_uring to be had here? 0, or why not. */
+static int try_ring(void)
+{
+	struct io_uring ring;
+	int err = io_uring_queue_init(1, &ring, 0);
+
+	if (!err)
+		io_uring_queue_exit(&ring);
+	return err;
+}
+
+/* Where io_uring is forbidden the other engine serves the same files. */
 static int uring_open(const struct storage_desc *desc, const int *fds,
 		      struct storage **ret)
 {
-	struct uring_storage *u;
+	const struct storage_ops *other;
+	int err;
 
-	if (desc->nr_fds != 1)
-		return -EINVAL;
-	u = calloc(1, sizeof(*u));
-	if (!u)
-		return -ENOMEM;
-	storage_init(&u->storage, &storage_uring, desc);
-	u->fd = fds[0];
-	*ret = &u->storage;
-	return 0;
+	if (desc->flags & FILE_MEMORY)
+		return file_open(desc, fds, &storage_uring, NULL, ret);
+	err = try_ring();
+	if (!err)
+		return file_open(desc, fds, &storage_uring, "io_uring", ret);
+	other = storage_by_name("aio");
+	if (!other || desc->flags & FILE_URING)
+		return err;
+	return other->open(desc, fds, ret);
 }
 
-static void uring_close(struct storage *st)
-{
-	struct uring_storage *u = (struct uring_storage *)st;
-
-	if (!u)
-		return;
-	close(u->fd);
-	free(u);
-}
-
-static int uring_size(struct storage *st, uint64_t *ret_bytes)
-{
-	int fd = ((struct uring_storage *)st)->fd;
-	uint64_t size_bytes;
-	struct stat sb;
-
-	if (fstat(fd, &sb))
-		return -errno;
-	if (S_ISREG(sb.st_mode))
-		size_bytes = (uint64_t)sb.st_size;
-	else if (ioctl(fd, BLKGETSIZE64, &size_bytes))
-		return -errno;
-	*ret_bytes = size_bytes - size_bytes % st->desc.sector_bytes;
-	return 0;
-}
-
-static int init_ring(struct io_uring *ring, unsigned depth)
+static int init_ring(struct io_uring *ring, unsigned depth, bool sqpoll)
 {
 	/* Completions wait for our next look instead of interrupting us. */
 	struct io_uring_params params = { .flags = IORING_SETUP_COOP_TASKRUN |
 						   IORING_SETUP_TASKRUN_FLAG };
-	int err = io_uring_queue_init_params(depth, ring, &params);
+	int err;
+
+	if (sqpoll) {
+		params.flags = IORING_SETUP_SQPOLL;
+		params.sq_thread_idle = SQPOLL_IDLE_MS;
+	}
+	err = io_uring_queue_init_params(depth, ring, &params);
+	if (sqpoll)
+		return err;
 
 	if (err == -EINVAL) {
 		memset(&params, 0, sizeof(params));
@@ -121,7 +106,7 @@ static int init_ring(struct io_uring *ring, unsigned depth)
 static int open_ring(struct uring_channel *c, unsigned depth)
 {
 	int fds[NR_REGISTERED], ends[2];
-	int err = init_ring(&c->ring, depth);
+	int err = init_ring(&c->ring, depth, c->sqpoll);
 
 	if (err)
 		return err;
@@ -129,7 +114,7 @@ static int open_ring(struct uring_channel *c, unsigned depth)
 		err = -errno;
 		goto fail;
 	}
-	fds[FILE_IDX] = c->fd;
+	fds[FILE_IDX] = c->file->fd;
 	fds[1] = ends[1];
 	err = io_uring_register_files(&c->ring, fds, NR_REGISTERED);
 	close(ends[1]);
@@ -154,9 +139,10 @@ static int uring_channel_open(struct storage *st, unsigned depth,
 	if (!c)
 		return -ENOMEM;
 	c->channel.st = st;
-	c->fd = ((struct uring_storage *)st)->fd;
-	c->memory = st->desc.flags & URING_MEMORY;
-	c->direct = st->desc.flags & URING_DIRECT;
+	c->file = file_of(st);
+	c->memory = st->desc.flags & FILE_MEMORY;
+	c->direct = st->desc.flags & FILE_DIRECT;
+	c->sqpoll = st->desc.flags & FILE_SQPOLL;
 	c->fence_fd = -1;
 	done_list_init(&c->done);
 	if (!c->memory) {
@@ -184,87 +170,6 @@ static void uring_channel_close(struct storage_channel *ch)
 	free(c);
 }
 
-/* Take n bytes off the front of io's vector. */
-static void advance(struct storage_io *io, size_t n)
-{
-	io->done_bytes += n;
-	while (n) {
-		size_t step = n < io->iov->iov_len ? n : io->iov->iov_len;
-
-		io->iov->iov_base = (char *)io->iov->iov_base + step;
-		io->iov->iov_len -= step;
-		n -= step;
-		if (!io->iov->iov_len) {
-			io->iov++;
-			io->nr_iov--;
-		}
-	}
-}
-
-/*
- * A transfer returned res. True: io is over, with *result. False: go on with
- * what is left of it.
- */
-static bool transferred(struct storage_io *io, int res, int *result)
-{
-	if (res == -EAGAIN || res == -EINTR) {
-		*result = -EIO;
-		return ++io->state > RETRIES_MAX;
-	}
-	if (res <= 0) {
-		/* 0: the file has become shorter than the disk. */
-		*result = res ? res : -EIO;
-		return true;
-	}
-	if ((uint64_t)res > io->size_bytes - io->done_bytes) {
-		*result = -EIO;
-		return true;
-	}
-	advance(io, (size_t)res);
-	*result = 0;
-	return io->done_bytes == io->size_bytes;
-}
-
-static ssize_t transfer_now(struct uring_channel *c, struct storage_io *io,
-			    int flags)
-{
-	off_t at = (off_t)(io->offset_bytes + io->done_bytes);
-	ssize_t n =
-		io->op == STORAGE_READ
-			? preadv2(c->fd, io->iov, (int)io->nr_iov, at, flags)
-			: pwritev2(c->fd, io->iov, (int)io->nr_iov, at, flags);
-
-	return n < 0 ? -errno : n;
-}
-
-static void do_now(struct uring_channel *c, struct storage_io *io)
-{
-	int result = 0;
-
-	if (io->op == STORAGE_FLUSH)
-		result = fdatasync(c->fd) ? -errno : 0;
-	else if (io->op == STORAGE_DISCARD)
-		result = fallocate(c->fd, PUNCH, (off_t)io->offset_bytes,
-				   (off_t)io->size_bytes)
-				 ? -errno
-				 : 0;
-	else
-		while (!transferred(io, (int)transfer_now(c, io, 0), &result))
-			continue;
-	done_list_add(&c->done, io, result);
-}
-
-/* Read what the page cache holds. True: that was all of it. */
-static bool read_cached(struct uring_channel *c, struct storage_io *io)
-{
-	ssize_t n = transfer_now(c, io, RWF_NOWAIT);
-
-	if (n <= 0 || (uint64_t)n > io->size_bytes)
-		return false;
-	advance(io, (size_t)n);
-	return io->done_bytes == io->size_bytes;
-}
-
 static int queue(struct uring_channel *c, struct storage_io *io)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&c->ring);
@@ -283,7 +188,7 @@ static int queue(struct uring_channel *c, struct storage_io *io)
 		io_uring_prep_fsync(sqe, FILE_IDX, IORING_FSYNC_DATASYNC);
 		break;
 	case STORAGE_DISCARD:
-		io_uring_prep_fallocate(sqe, FILE_IDX, PUNCH,
+		io_uring_prep_fallocate(sqe, FILE_IDX, FILE_PUNCH,
 					(off_t)io->offset_bytes,
 					(off_t)io->size_bytes);
 		break;
@@ -296,21 +201,16 @@ static int queue(struct uring_channel *c, struct storage_io *io)
 static int uring_submit(struct storage_channel *ch, struct storage_io *io)
 {
 	struct uring_channel *c = channel_of(ch);
+	int err = file_check(ch->st, io);
 
-	if (io->op != STORAGE_FLUSH &&
-	    (!io->size_bytes ||
-	     !num_range_within(io->offset_bytes, io->size_bytes,
-			       storage_size_bytes(ch->st))))
-		return -EINVAL;
-	if (io->op == STORAGE_DISCARD && io->secure)
-		return -EOPNOTSUPP;
-	io->done_bytes = 0;
-	io->state = 0;
+	if (err)
+		return err;
 	if (c->memory) {
-		do_now(c, io);
+		done_list_add(&c->done, io, file_do_now(c->file, io));
 		return 0;
 	}
-	if (io->op == STORAGE_READ && !c->direct && read_cached(c, io)) {
+	if (io->op == STORAGE_READ && !c->direct &&
+	    file_read_cached(c->file, io)) {
 		done_list_add(&c->done, io, 0);
 		return 0;
 	}
@@ -327,25 +227,21 @@ static bool uring_flush(struct storage_channel *ch)
 	for (int i = 0; io_uring_sq_ready(&c->ring) && i < SUBMIT_TRIES; i++)
 		if (io_uring_submit(&c->ring) <= 0)
 			sched_yield();
-	return !io_uring_sq_ready(&c->ring);
-}
-
-/* The same for what moves no bytes. */
-static bool carried_out(struct storage_io *io, int res, int *result)
-{
-	*result = res;
-	return (res != -EINTR && res != -EAGAIN) || ++io->state > RETRIES_MAX;
+	/* The kernel's thread takes them in its own time. */
+	return c->sqpoll || !io_uring_sq_ready(&c->ring);
 }
 
 static void completed(struct uring_channel *c, struct storage_io *io, int res)
 {
-	bool bytes = io->op == STORAGE_READ || io->op == STORAGE_WRITE;
 	int result;
 
-	if (!(bytes ? transferred : carried_out)(io, res, &result)) {
+	if (!file_answered(io, res, &result)) {
 		result = queue(c, io);
+		c->requeued |= !result;
 		if (!result)
 			return;
+	} else if (io->op == STORAGE_FLUSH) {
+		result = file_flushed(c->file, result);
 	}
 	done_list_add(&c->done, io, result);
 }
@@ -362,6 +258,9 @@ static unsigned uring_poll(struct storage_channel *ch)
 	for (unsigned i = 0; i < nr; i++)
 		completed(c, io_uring_cqe_get_data(cqes[i]), cqes[i]->res);
 	io_uring_cq_advance(&c->ring, nr);
+	/* Parts that were left over: nobody else flushes now. */
+	if (c->requeued)
+		c->requeued = !uring_flush(ch);
 	return done_list_run(&c->done);
 }
 
@@ -380,11 +279,11 @@ static int uring_fence_fd(struct storage_channel *ch)
 const struct storage_ops storage_uring = {
 	.name = "uring",
 	.help = "/PATH\ta regular file or a block device, through io_uring",
-	.claims = uring_claims,
-	.acquire = uring_acquire,
+	.claims = file_claims_uring,
+	.acquire = file_acquire,
 	.open = uring_open,
-	.close = uring_close,
-	.size = uring_size,
+	.close = file_close,
+	.size = file_size,
 	.channel_open = uring_channel_open,
 	.channel_close = uring_channel_close,
 	.submit = uring_submit,

@@ -26,19 +26,28 @@
 
 static char dir[64], shm_dir[64];
 static char disk_path[96], shm_path[96];
+static char aio_target[112], aio_cached[112], aio_shm[112], sqpoll_target[112];
 
 struct way {
 	const char *name, *target;
 	uint32_t flags;
-	bool forgets; /* reads are zeros, whatever was written */
+	bool forgets;	  /* reads are zeros, whatever was written */
+	const char *file; /* the image, when there is one */
 };
 
 static const struct way ways[] = {
-	{ "null", "null:1M", 0, true },
-	{ "mem", "mem:1M", 0, false },
-	{ "direct or as the file system allows", disk_path, 0, false },
-	{ "page cache", disk_path, STORAGE_NO_DIRECT, false },
-	{ "tmpfs", shm_path, 0, false },
+	{ "null", "null:1M", 0, true, NULL },
+	{ "mem", "mem:1M", 0, false, NULL },
+	{ "direct or as the file system allows", disk_path, 0, false,
+	  disk_path },
+	{ "page cache", disk_path, STORAGE_NO_DIRECT, false, disk_path },
+	{ "tmpfs", shm_path, 0, false, shm_path },
+	{ "sqpoll", sqpoll_target, 0, false, disk_path },
+#ifdef HAVE_AIO
+	{ "aio", aio_target, 0, false, disk_path },
+	{ "aio, page cache", aio_cached, 0, false, disk_path },
+	{ "aio, tmpfs", aio_shm, 0, false, shm_path },
+#endif
 };
 #define NR_WAYS (sizeof(ways) / sizeof(ways[0]))
 
@@ -63,6 +72,10 @@ static void make_dirs(void)
 	snprintf(shm_path, sizeof(shm_path), "%s/disk", shm_dir);
 	make_file(disk_path, DISK_BYTES);
 	make_file(shm_path, DISK_BYTES);
+	snprintf(aio_target, sizeof(aio_target), "aio:%s", disk_path);
+	snprintf(aio_cached, sizeof(aio_cached), "aio+cached:%s", disk_path);
+	snprintf(aio_shm, sizeof(aio_shm), "aio:%s", shm_path);
+	snprintf(sqpoll_target, sizeof(sqpoll_target), "sqpoll:%s", disk_path);
 }
 
 struct rig {
@@ -128,12 +141,16 @@ static bool wait_all(struct rig *r, struct tracked *t, unsigned nr)
 {
 	uint64_t deadline_ns = clock_now_ns() + 10 * NS_PER_S;
 
+	bool flushed = false;
+
 	for (;;) {
 		unsigned done = 0;
-		bool flushed = r->st->ops->flush(r->ch);
 		struct pollfd p = { .fd = r->st->ops->wait_fd(r->ch),
 				    .events = POLLIN };
 
+		/* As a queue does: once it has taken all, not again. */
+		if (!flushed)
+			flushed = r->st->ops->flush(r->ch);
 		r->st->ops->poll(r->ch);
 		for (unsigned i = 0; i < nr; i++)
 			done += t[i].nr_done;
@@ -295,11 +312,11 @@ static void a_discard_gives_back_what_the_image_took(void)
 		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
 		UNIT_CHECK(one(&r, STORAGE_WRITE, 0, a, DISK_BYTES) == 0);
 		UNIT_CHECK(one(&r, STORAGE_FLUSH, 0, NULL, 0) == 0);
-		UNIT_REQUIRE(stat(ways[w].target, &before) == 0);
+		UNIT_REQUIRE(stat(ways[w].file, &before) == 0);
 		UNIT_CHECK(one(&r, STORAGE_DISCARD, 0, NULL, DISK_BYTES / 2) ==
 			   0);
 		UNIT_CHECK(one(&r, STORAGE_FLUSH, 0, NULL, 0) == 0);
-		UNIT_REQUIRE(stat(ways[w].target, &after) == 0);
+		UNIT_REQUIRE(stat(ways[w].file, &after) == 0);
 		UNIT_CHECK(after.st_blocks <= before.st_blocks * 3 / 4);
 		UNIT_CHECK(after.st_size == DISK_BYTES);
 		rig_close(&r);
@@ -346,7 +363,7 @@ static void a_new_size_is_learnt_when_asked(void)
 
 	make_dirs();
 	for (size_t w = 0; w < NR_WAYS; w++) {
-		const char *path = ways[w].target;
+		const char *path = ways[w].file;
 		struct rig r;
 
 		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
@@ -445,11 +462,11 @@ static void a_file_that_became_shorter_is_an_error(void)
 		struct rig r;
 
 		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
-		UNIT_REQUIRE(truncate(ways[w].target, 4096) == 0);
+		UNIT_REQUIRE(truncate(ways[w].file, 4096) == 0);
 		UNIT_CHECK(one(&r, STORAGE_READ, 8192, a, 4096) == -EIO);
 		/* Across the new end: half of it is missing. */
 		UNIT_CHECK(one(&r, STORAGE_READ, 2048, a, 4096) == -EIO);
-		UNIT_REQUIRE(truncate(ways[w].target, DISK_BYTES) == 0);
+		UNIT_REQUIRE(truncate(ways[w].file, DISK_BYTES) == 0);
 		UNIT_CHECK(one(&r, STORAGE_READ, 8192, a, 4096) == 0);
 		rig_close(&r);
 	}
@@ -492,7 +509,7 @@ static void memory_that_is_gone_is_an_error(void)
 static bool refuses(const char *target, uint32_t flags, int err,
 		    const char *pattern)
 {
-	struct way way = { "refused", target, flags, false };
+	struct way way = { "refused", target, flags, false, NULL };
 	struct rig r;
 	int got = rig_open(&r, &way, 0);
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uring_acquire.c - opens a file or a block device in the monitor, decides how
+ * file_acquire.c - opens a file or a block device in the monitor, decides how
  * it will be reached, and refuses what cannot be a disk with one sentence.
  *
- * O_DIRECT only when the file takes memory and offsets at 512 bytes, since a
- * guest's buffers promise no more; else the page cache.
+ * O_DIRECT only when the file takes memory at 512 bytes, since a guest's
+ * buffers promise no more, and offsets at the disk's sectors; else the page
+ * cache.
  *
  * The file is locked (flock): nobody else may hold it as a disk, writers alone.
  * The lock belongs to the open file, which requests in the kernel hold as well;
  * so it also keeps a new driver domain from starting while requests of a dead
  * one are still on their way to the disk.
  */
-#include "blkback/storage/uring.h"
+#include "blkback/storage/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,10 +36,66 @@
 
 #define LOCK_WAIT_NS (1 * NS_PER_S)
 
-bool uring_claims(const char *target)
+#define WANTS_AIO 0x1000u /* not kept: the driver's name says it */
+
+/* ---- the words before the path ------------------------------------------- */
+
+static const struct {
+	const char *word;
+	uint32_t flag;
+} words[] = {
+	{ "uring", FILE_URING },
+	{ "aio", WANTS_AIO },
+	{ "sqpoll", FILE_URING | FILE_SQPOLL },
+	{ "cached", STORAGE_NO_DIRECT },
+};
+
+static uint32_t find_word(const char *text, size_t len)
 {
-	return target[0] == '/';
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strlen(words[i].word) == len &&
+		    strncmp(text, words[i].word, len) == 0)
+			return words[i].flag;
+	return 0;
 }
+
+/*
+ * The path of a target, with what its words ask for; NULL: this is no file. All
+ * of the words are known ones and what follows is absolute.
+ */
+static const char *read_target(const char *target, uint32_t *flags)
+{
+	*flags = 0;
+	while (*target != '/') {
+		size_t len = strcspn(target, "+:/");
+		uint32_t flag = find_word(target, len);
+
+		if (!flag || (target[len] != '+' && target[len] != ':'))
+			return NULL;
+		*flags |= flag;
+		target += len + 1;
+		if (target[-1] == ':' && *target != '/')
+			return NULL;
+	}
+	return target;
+}
+
+bool file_claims_uring(const char *target)
+{
+	uint32_t flags;
+
+	return read_target(target, &flags) && !(flags & WANTS_AIO);
+}
+
+bool file_claims_aio(const char *target)
+{
+	uint32_t flags;
+
+	return read_target(target, &flags) && flags & WANTS_AIO;
+}
+
+/* ---- the file -------------------------------------------------------------
+ */
 
 static int explain_open(int err, const char *target, bool readonly, char *why,
 			size_t why_size)
@@ -120,25 +177,29 @@ static int lock_target(int fd, const char *target, bool readonly, char *why,
 	return 0;
 }
 
-static int find_size(int fd, const struct stat *st, uint64_t *ret_bytes,
-		     uint32_t *ret_physical)
+static uint32_t sector_size(int fd, unsigned long request, uint32_t least)
 {
-	unsigned physical = 512;
-	uint64_t size_bytes;
+	unsigned size = 0;
 
+	if (ioctl(fd, request, &size) || size < least || size & (size - 1))
+		return least;
+	return size;
+}
+
+/* A file has sectors of 512 bytes, whatever its file system lies on. */
+static int find_size(int fd, const struct stat *st, struct storage_desc *d)
+{
 	if (S_ISREG(st->st_mode)) {
-		*ret_bytes = (uint64_t)st->st_size;
-		*ret_physical = st->st_blksize >= 4096 ? 4096 : 512;
+		d->size_bytes = (uint64_t)st->st_size;
+		d->sector_bytes = 512;
+		d->physical_bytes = st->st_blksize >= 4096 ? 4096 : 512;
 		return 0;
 	}
-	if (ioctl(fd, BLKGETSIZE64, &size_bytes))
+	if (ioctl(fd, BLKGETSIZE64, &d->size_bytes))
 		return -errno;
-	if (ioctl(fd, BLKPBSZGET, &physical) || physical < 512 ||
-	    (physical & (physical - 1)))
-		physical = 512;
-	*ret_bytes = size_bytes;
-	*ret_physical = physical;
-	return 0;
+	d->sector_bytes = sector_size(fd, BLKSSZGET, 512);
+	d->physical_bytes = sector_size(fd, BLKPBSZGET, d->sector_bytes);
+	return d->sector_bytes > 4096 ? -EOPNOTSUPP : 0;
 }
 
 static int check_size(uint64_t size_bytes, const char *target, char *why,
@@ -158,8 +219,11 @@ static int check_size(uint64_t size_bytes, const char *target, char *why,
 	return -EINVAL;
 }
 
-/* The kernel's word on alignment; the libc here does not know the fields. */
-static bool takes_direct_512(int fd)
+/*
+ * Memory at 512 bytes, offsets at sectors? The kernel's word; the libc here
+ * does not know the fields.
+ */
+static bool takes_direct(int fd, uint32_t sector_bytes)
 {
 	struct statx stx;
 
@@ -168,11 +232,10 @@ static bool takes_direct_512(int fd)
 		return false;
 	return (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align &&
 	       stx.stx_dio_mem_align <= 512 && stx.stx_dio_offset_align &&
-	       stx.stx_dio_offset_align <= 512;
+	       stx.stx_dio_offset_align <= sector_bytes;
 }
 
-static void choose_way(int fd, mode_t mode, uint32_t flags,
-		       struct storage_desc *desc)
+static void choose_way(int fd, mode_t mode, struct storage_desc *desc)
 {
 	struct statfs fs;
 	const char *how;
@@ -180,16 +243,16 @@ static void choose_way(int fd, mode_t mode, uint32_t flags,
 	desc->align_bytes = 1;
 	if (S_ISREG(mode) && fstatfs(fd, &fs) == 0 &&
 	    fs.f_type == TMPFS_MAGIC) {
-		desc->flags |= URING_MEMORY;
+		desc->flags |= FILE_MEMORY;
 		how = "memory (tmpfs)";
-	} else if (flags & STORAGE_NO_DIRECT) {
+	} else if (desc->flags & STORAGE_NO_DIRECT) {
 		how = "page cache, as asked";
-	} else if (!takes_direct_512(fd)) {
+	} else if (!takes_direct(fd, desc->sector_bytes)) {
 		how = "page cache: no direct I/O at 512 bytes";
 	} else if (fcntl(fd, F_SETFL, O_DIRECT)) {
 		how = "page cache: direct I/O was refused";
 	} else {
-		desc->flags |= URING_DIRECT;
+		desc->flags |= FILE_DIRECT;
 		desc->align_bytes = 512;
 		how = "direct I/O";
 	}
@@ -241,41 +304,60 @@ static void find_discard(int fd, const struct stat *st,
 	desc->discard_granularity_bytes = (uint32_t)granularity;
 }
 
-int uring_acquire(const char *target, uint32_t flags, struct storage_desc *desc,
-		  int fds[STORAGE_FDS_MAX], char *why, size_t why_size)
+static int acquire_path(const char *target, struct storage_desc *d, char *why,
+			size_t why_size)
 {
-	bool readonly = flags & STORAGE_READONLY;
-	struct storage_desc d = {
-		.driver = "uring",
-		.sector_bytes = 512,
-		.flags = flags & STORAGE_READONLY,
-		.nr_fds = 1,
-	};
+	bool readonly = d->flags & STORAGE_READONLY;
 	struct stat st;
 	int err, fd = open_target(target, readonly, &st, why, why_size);
 
 	if (fd < 0)
 		return fd;
-	err = find_size(fd, &st, &d.size_bytes, &d.physical_bytes);
+	err = find_size(fd, &st, d);
 	if (err) {
 		snprintf(why, why_size, "%s: cannot find its size: %s", target,
 			 strerrordesc_np(-err));
 		goto fail;
 	}
-	err = check_size(d.size_bytes, target, why, why_size);
+	err = check_size(d->size_bytes, target, why, why_size);
 	if (err)
 		goto fail;
 	err = lock_target(fd, target, readonly, why, why_size);
 	if (err)
 		goto fail;
-	find_discard(fd, &st, &d);
-	choose_way(fd, st.st_mode, flags, &d);
-	snprintf(d.target, sizeof(d.target), "%s", target);
-	fds[0] = fd;
-	*desc = d;
-	return 0;
+	find_discard(fd, &st, d);
+	choose_way(fd, st.st_mode, d);
+	return fd;
 
 fail:
 	close(fd);
 	return err;
+}
+
+int file_acquire(const char *target, uint32_t flags, struct storage_desc *desc,
+		 int fds[STORAGE_FDS_MAX], char *why, size_t why_size)
+{
+	struct storage_desc d = { .driver = "uring", .nr_fds = 1 };
+	uint32_t asked;
+	const char *path = read_target(target, &asked);
+	int fd;
+
+	if (!path)
+		return -EINVAL;
+	if (asked & WANTS_AIO && asked & FILE_URING) {
+		snprintf(why, why_size,
+			 "%s: asks for both engines: leave one out", target);
+		return -EINVAL;
+	}
+	if (asked & WANTS_AIO)
+		snprintf(d.driver, sizeof(d.driver), "aio");
+	d.flags = (asked & ~WANTS_AIO) |
+		  (flags & (STORAGE_READONLY | STORAGE_NO_DIRECT));
+	fd = acquire_path(path, &d, why, why_size);
+	if (fd < 0)
+		return fd;
+	snprintf(d.target, sizeof(d.target), "%s", target);
+	fds[0] = fd;
+	*desc = d;
+	return 0;
 }

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.c - what every engine does alike with a file or a block device in the
+ * worker: see file.h. Thread: open, close and size the control thread, the rest
+ * the channel's.
+ */
+#include "blkback/storage/file.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/num.h"
+
+int file_open(const struct storage_desc *desc, const int *fds,
+	      const struct storage_ops *ops, const char *engine,
+	      struct storage **ret)
+{
+	struct file_storage *f;
+	size_t len;
+
+	if (desc->nr_fds != 1)
+		return -EINVAL;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	storage_init(&f->storage, ops, desc);
+	len = strnlen(desc->how, sizeof(desc->how));
+	if (engine && len < sizeof(desc->how))
+		snprintf(f->storage.desc.how + len, sizeof(desc->how) - len,
+			 ", %s", engine);
+	f->fd = fds[0];
+	*ret = &f->storage;
+	return 0;
+}
+
+void file_close(struct storage *st)
+{
+	if (!st)
+		return;
+	close(file_of(st)->fd);
+	free(st);
+}
+
+int file_size(struct storage *st, uint64_t *ret_bytes)
+{
+	int fd = file_of(st)->fd;
+	uint64_t size_bytes;
+	struct stat sb;
+
+	if (fstat(fd, &sb))
+		return -errno;
+	if (S_ISREG(sb.st_mode))
+		size_bytes = (uint64_t)sb.st_size;
+	else if (ioctl(fd, BLKGETSIZE64, &size_bytes))
+		return -errno;
+	*ret_bytes = size_bytes - size_bytes % st->desc.sector_bytes;
+	return 0;
+}
+
+int file_check(struct storage *st, struct storage_io *io)
+{
+	if (io->op != STORAGE_FLUSH &&
+	    (!io->size_bytes ||
+	     !num_range_within(io->offset_bytes, io->size_bytes,
+			       storage_size_bytes(st))))
+		return -EINVAL;
+	if (io->op == STORAGE_DISCARD && io->secure)
+		return -EOPNOTSUPP;
+	io->done_bytes = 0;
+	io->state = 0;
+	return 0;
+}
+
+/* Take n bytes off the front of io's vector. */
+static void advance(struct storage_io *io, size_t n)
+{
+	io->done_bytes += n;
+	while (n) {
+		size_t step = n < io->iov->iov_len ? n : io->iov->iov_len;
+
+		io->iov->iov_base = (char *)io->iov->iov_base + step;
+		io->iov->iov_len -= step;
+		n -= step;
+		if (!io->iov->iov_len) {
+			io->iov++;
+			io->nr_iov--;
+		}
+	}
+}
+
+bool file_answered(struct storage_io *io, int res, int *result)
+{
+	if (res == -EAGAIN || res == -EINTR) {
+		*result = -EIO;
+		return ++io->state > FILE_RETRIES_MAX;
+	}
+	if (io->op == STORAGE_FLUSH || io->op == STORAGE_DISCARD) {
+		*result = res;
+		return true;
+	}
+	if (res <= 0) {
+		/* 0: the file has become shorter than the disk. */
+		*result = res ? res : -EIO;
+		return true;
+	}
+	if ((uint64_t)res > io->size_bytes - io->done_bytes) {
+		*result = -EIO;
+		return true;
+	}
+	advance(io, (size_t)res);
+	*result = 0;
+	return io->done_bytes == io->size_bytes;
+}
+
+static int transfer(int fd, const struct storage_io *io, int flags)
+{
+	off_t at = (off_t)(io->offset_bytes + io->done_bytes);
+	ssize_t n = io->op == STORAGE_READ
+			    ? preadv2(fd, io->iov, (int)io->nr_iov, at, flags)
+			    : pwritev2(fd, io->iov, (int)io->nr_iov, at, flags);
+
+	/* At most 2 GiB less a page: an int. */
+	return n < 0 ? -errno : (int)n;
+}
+
+static int attempt(struct file_storage *f, const struct storage_io *io)
+{
+	switch (io->op) {
+	case STORAGE_READ:
+	case STORAGE_WRITE: return transfer(f->fd, io, 0);
+	case STORAGE_FLUSH: return fdatasync(f->fd) ? -errno : 0;
+	case STORAGE_DISCARD:
+		return fallocate(f->fd, FILE_PUNCH, (off_t)io->offset_bytes,
+				 (off_t)io->size_bytes)
+			       ? -errno
+			       : 0;
+	}
+	return -EOPNOTSUPP;
+}
+
+int file_do_now(struct file_storage *f, struct storage_io *io)
+{
+	int result;
+
+	while (!file_answered(io, attempt(f, io), &result))
+		continue;
+	return io->op == STORAGE_FLUSH ? file_flushed(f, result) : result;
+}
+
+bool file_read_cached(struct file_storage *f, struct storage_io *io)
+{
+	int n = transfer(f->fd, io, RWF_NOWAIT);
+
+	if (n <= 0 || (uint64_t)n > io->size_bytes)
+		return false;
+	advance(io, (size_t)n);
+	return io->done_bytes == io->size_bytes;
+}
+
+int file_flushed(struct file_storage *f, int err)
+{
+	/* Direct writes tell their own errors; nothing else hangs on order. */
+	if (f->storage.desc.flags & FILE_DIRECT)
+		return err;
+	if (err)
+		atomic_store_explicit(&f->flush_error, err,
+				      memory_order_relaxed);
+	return atomic_load_explicit(&f->flush_error, memory_order_relaxed);
+}
