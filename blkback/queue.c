@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/num.h"
 
 #define SHOW_EVERY 8u /* requests */
@@ -212,27 +213,47 @@ static void begin(struct blkback_queue *q, uint32_t slot,
 		finish(q, p, err);
 }
 
-static unsigned pull(struct blkback_queue *q, unsigned budget)
+/*
+ * The next request is in q->limit.raw and may be consumed. False: there is
+ * none, or not yet.
+ */
+static bool next_request(struct blkback_queue *q)
+{
+	struct queue_limit *l = &q->limit;
+
+	if (!l->holding) {
+		int waiting = ring_back_pending(&q->ring);
+
+		if (waiting < 0)
+			set_fault(q, waiting);
+		if (waiting <= 0)
+			return false;
+		ring_back_get(&q->ring, &l->raw, q->slot_bytes);
+	}
+	l->holding = false;
+	if (queue_limit_any(l)) {
+		q->source.not_before_ns =
+			queue_limit_admit(l, q->limits.layout, clock_now_ns());
+		l->holding = q->source.not_before_ns;
+	}
+	return !l->holding;
+}
+
+/* Consume SHOW_EVERY requests, fewer when *cost would go beyond budget. */
+static unsigned pull(struct blkback_queue *q, unsigned budget, unsigned *cost)
 {
 	unsigned nr = 0;
 
 	/* Whoever shrinks a disk waits for nobody: look before each batch. */
 	q->limits.nr_sectors_512b = storage_size_bytes(q->storage) / 512;
-	while (nr < budget && q->nr_free && !q->barrier) {
-		struct blk_raw raw = { { 0 } };
-		int waiting = ring_back_pending(&q->ring);
-		uint32_t slot;
+	while (nr < SHOW_EVERY && *cost < budget && q->nr_free && !q->barrier &&
+	       next_request(q)) {
+		const struct blk_raw *raw = &q->limit.raw;
+		uint32_t slot = q->free_slots[--q->nr_free];
 
-		if (waiting < 0) {
-			set_fault(q, waiting);
-			break;
-		}
-		if (!waiting)
-			break;
-		slot = q->free_slots[--q->nr_free];
-		ring_back_get(&q->ring, &raw, q->slot_bytes);
-		inflight_consume(q->inflight, slot, &raw);
-		begin(q, slot, &raw);
+		*cost += blk_raw_cost(raw);
+		inflight_consume(q->inflight, slot, raw);
+		begin(q, slot, raw);
 		nr++;
 	}
 	return nr;
@@ -273,12 +294,11 @@ static void show(struct blkback_queue *q)
 static unsigned queue_poll(struct work_source *src, unsigned budget)
 {
 	struct blkback_queue *q = queue_of(src);
-	unsigned nr = q->ops->poll(q->channel), pulled = 0, n = 0;
+	unsigned nr = q->ops->poll(q->channel), cost = 0;
 
-	while (!q->draining && pulled < budget) {
-		n = pull(q, SHOW_EVERY);
-		pulled += n;
-		if (n < SHOW_EVERY)
+	src->not_before_ns = 0;
+	while (!q->draining && cost < budget) {
+		if (pull(q, budget, &cost) < SHOW_EVERY)
 			break;
 		nr += q->ops->poll(q->channel);
 		show(q);
@@ -289,10 +309,10 @@ static unsigned queue_poll(struct work_source *src, unsigned budget)
 	if (q->unflushed)
 		q->unflushed = !q->ops->flush(q->channel);
 	show(q);
-	if (pulled)
+	if (cost)
 		tell_cached(q);
 	leave_when_drained(q);
-	return nr + pulled;
+	return cost ? cost : nr > 0;
 }
 
 static bool queue_arm(struct work_source *src)
@@ -306,11 +326,16 @@ static bool queue_arm(struct work_source *src)
 		return true;
 	if (q->draining)
 		return !waiting;
+	/* What is in the ring has to wait: no event is asked for. */
+	if (src->not_before_ns)
+		return false;
+	queue_limit_rest(&q->limit);
 	nr = ring_back_arm(&q->ring);
 	if (nr < 0)
 		set_fault(q, nr);
 	/* Neither a full pending array nor a barrier takes what is there. */
-	return nr < 0 || (nr > 0 && q->nr_free && !q->barrier);
+	return nr < 0 ||
+	       ((nr > 0 || q->limit.holding) && q->nr_free && !q->barrier);
 }
 
 static void queue_event(struct work_source *src)

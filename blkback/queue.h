@@ -15,6 +15,7 @@
 #define BLKBACK_QUEUE_H
 
 #include "blkback/inflight.h"
+#include "blkback/limit.h"
 #include "blkback/storage.h"
 #include "platform/platform.h"
 #include "worker/worker.h"
@@ -74,6 +75,14 @@ int blkback_queue_fault(const struct blkback_queue *q);
  */
 bool blkback_queue_cached(const struct blkback_queue *q);
 void blkback_queue_expire(struct blkback_queue *q);
+
+/*
+ * Control thread; before the queue is started, or while it runs: then it looks
+ * again at once, so this is also for a limiter whose rates have changed. The
+ * limiters outlive the queue or are replaced first.
+ */
+void blkback_queue_set_limiters(struct blkback_queue *q,
+				const struct blkback_limiters *limiters);
 
 struct blkback_queue_stats {
 	uint64_t nr_reads, nr_writes, nr_flushes, nr_discards;

@@ -141,6 +141,7 @@ void blkback_queue_close(struct blkback_queue *q, bool keep)
 	if (!q)
 		return;
 	assert(!q->source.worker);
+	queue_limit_rest(&q->limit);
 	if (q->channel)
 		q->ops->channel_close(q->channel);
 	page_mapper_fini(&q->mapper);
@@ -186,6 +187,31 @@ int blkback_queue_start(struct blkback_queue *q, struct worker *w)
 
 	q->worker = w;
 	return worker_call(w, start_on_thread, &call);
+}
+
+struct limit_call {
+	struct blkback_queue *queue;
+	const struct blkback_limiters *limiters;
+};
+
+static int set_limiters_on_thread(void *arg)
+{
+	struct limit_call *call = arg;
+
+	queue_limit_set(&call->queue->limit, call->limiters);
+	worker_wake(&call->queue->source);
+	return 0;
+}
+
+void blkback_queue_set_limiters(struct blkback_queue *q,
+				const struct blkback_limiters *limiters)
+{
+	struct limit_call call = { .queue = q, .limiters = limiters };
+
+	if (q->worker)
+		worker_call(q->worker, set_limiters_on_thread, &call);
+	else
+		set_limiters_on_thread(&call);
 }
 
 static int stop_on_thread(void *arg)

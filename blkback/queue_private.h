@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "blkback/limit.h"
 #include "blkback/pages.h"
 #include "blkback/queue.h"
 #include "ring/ring.h"
@@ -70,6 +71,7 @@ struct blkback_queue {
 	uint32_t *recovered;
 	struct blk_raw *recovered_raw;
 	uint32_t nr_recovered;
+	struct queue_limit limit;
 	bool draining;	/* consume nothing more */
 	bool unflushed; /* submitted and not yet taken by the kernel */
 	bool resumed;
