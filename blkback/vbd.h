@@ -31,12 +31,17 @@ struct blkback {
 	uint32_t nr_workers;
 	uint32_t next_worker;
 	struct list vbds;
+	struct loop_timer *idle_timer; /* NULL until it is needed */
+	bool ticking;
 };
 
 extern const struct xenbus_driver vbd_driver;
 extern const struct xenbus_bus_ops vbd_bus_ops; /* arg: struct blkback */
 
-/* A queue has stopped or faulted. */
+/* Queues of one disk that we take: as many as there are CPUs. */
+uint32_t vbd_max_queues(void);
+
+/* A queue has stopped or faulted, or begun to keep pages. */
 void vbd_run_events(struct blkback *bb);
 
 /*

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vbd_disk.c - what is behind a disk, and the nodes that tell the frontend of
+ * it; see vbd_private.h. Neighbours: target.c, storage.h. Control thread.
+ *
+ * Resize: whoever changed the size of what is behind the disk writes `resize`
+ * into the backend's directory. The node is removed first, then the size is
+ * asked for, `sectors` is written, and the state anew, as it was: its watch is
+ * how a frontend learns of the new size.
+ */
+#include "blkback/vbd_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blkback/target.h"
+#include "util/num.h"
+
+uint32_t vbd_max_queues(void)
+{
+	long nr = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (nr < 1)
+		return 1;
+	return nr < (long)INFLIGHT_QUEUES_MAX ? (uint32_t)nr
+					      : INFLIGHT_QUEUES_MAX;
+}
+
+int vbd_disk_open(struct vbd *v)
+{
+	struct xenbus_device *dev = v->dev;
+	int err;
+
+	if (v->storage)
+		return 0;
+	err = target_attach(v->bb->control.monitor, dev->otherend_id,
+			    dev->handle, &v->storage);
+	if (err)
+		return err;
+	log_info("%s: %s: %llu KiB, %s%s", dev->name, v->storage->desc.target,
+		 (unsigned long long)v->storage->desc.size_bytes / 1024,
+		 v->storage->desc.how,
+		 v->storage->desc.flags & STORAGE_READONLY ? ", read-only"
+							   : "");
+	return 0;
+}
+
+void vbd_disk_close(struct vbd *v)
+{
+	if (v->storage)
+		v->storage->ops->close(v->storage);
+	v->storage = NULL;
+}
+
+struct number {
+	const char *node;
+	uint64_t value;
+};
+
+static int write_numbers(const struct vbd *v, const struct number *numbers,
+			 size_t nr)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < nr; i++)
+		err = xs_printf(v->dev->xs, XS_NO_TXN, v->dev->node,
+				numbers[i].node, "%llu",
+				(unsigned long long)numbers[i].value);
+	return err;
+}
+
+/* The toolstack may forbid it: so an image keeps the space that it was given.
+ */
+static int announce_discard(struct vbd *v)
+{
+	const struct storage_desc *desc = &v->storage->desc;
+	bool secure = desc->flags & STORAGE_CAN_DISCARD_SECURE;
+	const struct number numbers[] = {
+		{ "discard-granularity", desc->discard_granularity_bytes },
+		{ "discard-alignment", desc->discard_alignment_bytes },
+		{ "discard-secure", secure },
+		{ "feature-discard", 1 },
+	};
+	uint32_t enable;
+	int err = xs_read_u32_default(v->dev->xs, XS_NO_TXN, v->dev->node,
+				      "discard-enable", 1, 1, &enable);
+
+	if (err)
+		return err;
+	v->discard = enable && (desc->flags & STORAGE_CAN_DISCARD);
+	if (!v->discard)
+		return xs_printf(v->dev->xs, XS_NO_TXN, v->dev->node,
+				 "feature-discard", "0");
+	return write_numbers(v, numbers, ARRAY_SIZE(numbers));
+}
+
+int vbd_disk_announce(struct vbd *v)
+{
+	const struct number numbers[] = {
+		{ "feature-flush-cache", 1 },
+		/*
+		 * Windows and Linux flush. A barrier is for those that know
+		 * nothing else: they would run without any order.
+		 */
+		{ "feature-barrier", 1 },
+		{ "feature-persistent", 1 },
+		{ "feature-max-indirect-segments", BLK_SEGMENTS_MAX },
+		{ "max-ring-page-order", INFLIGHT_RING_ORDER_MAX },
+		{ "multi-queue-max-queues", vbd_max_queues() },
+	};
+	int err = write_numbers(v, numbers, ARRAY_SIZE(numbers));
+
+	return err ? err : announce_discard(v);
+}
+
+/* Was a look at the size asked for? Then it is not any more. */
+static bool take_resize(struct vbd *v)
+{
+	struct xenbus_device *dev = v->dev;
+	char path[sizeof(dev->node) + sizeof("/resize")], text[32];
+	int err = xs_read_str(dev->xs, XS_NO_TXN, dev->node, "resize", text,
+			      sizeof(text));
+
+	if (err == -ENOENT)
+		return false;
+	snprintf(path, sizeof(path), "%s/resize", dev->node);
+	err = xs_rm(dev->xs, XS_NO_TXN, path);
+	if (err)
+		log_limited(&dev->limit, LOG_WARN, "%s: removing %s: %s",
+			    dev->name, path, strerrordesc_np(-err));
+	return !err;
+}
+
+int vbd_disk_publish(struct vbd *v, bool large_sectors)
+{
+	const struct storage_desc *desc = &v->storage->desc;
+	int err;
+
+	if (desc->sector_bytes > 512 && !large_sectors)
+		return -EOPNOTSUPP;
+	(void)take_resize(v); /* asked for or not, we look now */
+	err = storage_look_again(v->storage);
+	if (err < 0)
+		return err;
+	return write_numbers(
+		v,
+		(const struct number[]){
+			{ "sectors", storage_size_bytes(v->storage) / 512 },
+			{ "sector-size", desc->sector_bytes },
+			{ "physical-sector-size", desc->physical_bytes },
+			{ "info",
+			  desc->flags & STORAGE_READONLY ? VDISK_READONLY : 0 },
+		},
+		4);
+}
+
+static void tell_size(struct vbd *v)
+{
+	uint64_t size_bytes = storage_size_bytes(v->storage);
+	const struct number sectors = { "sectors", size_bytes / 512 };
+	int err = write_numbers(v, &sectors, 1);
+
+	if (!err)
+		err = xenbus_switch(v->dev, v->dev->state);
+	if (err)
+		log_warn("%s: cannot tell the frontend its new size: %s",
+			 v->dev->name, strerrordesc_np(-err));
+	else
+		log_info("%s: has %llu KiB now", v->dev->name,
+			 (unsigned long long)size_bytes / 1024);
+}
+
+void vbd_disk_changed(struct vbd *v)
+{
+	struct xenbus_device *dev = v->dev;
+	int err;
+
+	if (!v->storage || !take_resize(v))
+		return;
+	err = storage_look_again(v->storage);
+	if (err > 0)
+		tell_size(v);
+	else if (err)
+		log_limited(&dev->limit, LOG_WARN,
+			    "%s: its new size cannot be used: %s", dev->name,
+			    err == -ENOSPC ? "it is empty"
+					   : strerrordesc_np(-err));
+}
+
+void vbd_disk_resumed(struct vbd *v)
+{
+	struct xenbus_device *dev = v->dev;
+	uint64_t told;
+	int err = xs_read_u64(dev->xs, XS_NO_TXN, dev->node, "sectors",
+			      UINT64_MAX, &told);
+
+	(void)take_resize(v);
+	if (!err && told != storage_size_bytes(v->storage) / 512)
+		tell_size(v);
+}

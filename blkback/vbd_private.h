@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vbd_private.h - between vbd.c (the handshake), vbd_disk.c (what is behind the
+ * disk and what the frontend is told of it) and vbd_events.c (what the data
+ * threads say, and the clock). Control thread.
+ */
+#ifndef BLKBACK_VBD_PRIVATE_H
+#define BLKBACK_VBD_PRIVATE_H
+
+#include "blkback/vbd.h"
+#include "blkback/vbd_queues.h"
+
+enum vbd_state {
+	VBD_IDLE,
+	VBD_STARTING,
+	VBD_FENCED,
+	VBD_RUNNING,
+	VBD_STOPPING,
+};
+
+struct vbd {
+	struct list link;
+	struct blkback *bb;
+	struct xenbus_device *dev;
+	enum vbd_state state;
+	struct storage *storage; /* NULL: not open */
+	struct vbd_queues queues;
+	struct loop_timer *timer; /* starting: at once; fenced: patience */
+	int resume_err; /* why the predecessor's connection cannot go on */
+	bool fault_told;
+	bool discard; /* offered */
+};
+
+/* ---- vbd_disk.c ---- */
+
+/* Open what is behind the disk, once. Errors: target_attach's. */
+int vbd_disk_open(struct vbd *v) PV_MUST_CHECK;
+void vbd_disk_close(struct vbd *v); /* idempotent */
+/* Write what we can do, before InitWait. */
+int vbd_disk_announce(struct vbd *v) PV_MUST_CHECK;
+/*
+ * Write what the disk is, before Connected. large_sectors: the frontend takes
+ * others than 512. -EOPNOTSUPP: it does not, and the disk has others.
+ */
+int vbd_disk_publish(struct vbd *v, bool large_sectors) PV_MUST_CHECK;
+/*
+ * Something in the directories changed: if it is `resize`, look at the size
+ * again and tell the frontend.
+ */
+void vbd_disk_changed(struct vbd *v);
+/* A predecessor's frontend goes on: tell it what that one did not. */
+void vbd_disk_resumed(struct vbd *v);
+
+/* ---- vbd.c ---- */
+
+/* Everything of a connection, in reverse; nothing is in flight. */
+void vbd_release(struct vbd *v);
+
+#endif /* BLKBACK_VBD_PRIVATE_H */
