@@ -28,12 +28,16 @@ DEPS.netback         := abi util platform ring grant worker xenbus monitor \
 DEPS.netback/nic     := abi util netback/nic.h
 DEPS.blkfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.blkfront/fuse   := abi util blkfront
+DEPS.blkfront/nbdkit := abi/grant.h util blkfront/blkfront.h blkfront/bytes.h
 DEPS.netfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h \
 	xenstore-lite/xs_page.h
 COMPONENTS := abi util platform ring grant xenstore-lite broker worker xenbus \
 	monitor blkback blkback/storage netback netback/nic blkfront blkfront/fuse \
 	netfront pvsplit
+
+# What is loaded or linked by programs that are not ours; see "pic" below.
+PLUGINS := blkfront/nbdkit
 
 # Programs: FOLDER/NAME is FOLDER/NAME.c plus the libraries, as BUILD/bin/NAME.
 PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
@@ -60,6 +64,8 @@ LIBS.pvsplit       := $(call pkg,--libs,libnl-route-3.0 jansson)
 LIBS.tests := -lcunit $(call pkg,--libs,liburing libnl-route-3.0 jansson zlib) \
 	$(LIBS.drivers)
 PKG_CFLAGS := $(call pkg,--cflags,liburing libnl-route-3.0 jansson fuse3 zlib)
+# As optional: the plugin for nbdkit. A sanitizer would have to be in nbdkit too.
+NBDKIT := $(if $(SAN),,$(shell pkg-config --exists nbdkit && echo yes))
 
 warnings := -Wall -Wextra $(WERROR) -Wshadow -Wvla -Wundef -Wformat=2 \
 	-Wpointer-arith -Wwrite-strings -Wcast-qual -Wstrict-prototypes \
@@ -87,12 +93,20 @@ tests  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c tests/abi/*.c \
 oracle := $(BUILD)/tests/oracle/xenstored
 fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)
+# Libraries and plugins for others' programs: the same sources once more, as
+# position-independent code. Of the library only blkfront_* is to be seen.
+pic_srcs := $(wildcard \
+	$(patsubst %,%/*.c,blkfront grant platform ring util xenbus) \
+	xenstore-lite/xs.c xenstore-lite/xs_*.c)
+pic     := $(pic_srcs:%.c=$(BUILD)/pic/%.o)
+blkfront_a := $(BUILD)/lib/libpvsplit-blkfront.a
+nbdkit_so  := $(BUILD)/lib/nbdkit-pvsplit-plugin.so
 bench_parts := $(wildcard bench/harness.c bench/lib*.c)
 bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out $(bench_parts),$(wildcard bench/*.c)))
 
 .PHONY: all
 .SECONDARY:
-all: packages layers $(bins) ## build every library and program
+all: packages layers $(bins) $(blkfront_a) plugins ## build every library and program
 	$(if $(left_out),@echo 'left out for want of a library: $(left_out)')
 
 # The list of drivers is compiled anew when the libraries are others.
@@ -115,6 +129,22 @@ $(BUILD)/bin/$(notdir $(1)): $(BUILD)/$(1).o $(libs)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo '  CC   $< (pic)')
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
+$(BUILD)/lib/pic.a: $(pic)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rc $@ $^
+$(blkfront_a): $(BUILD)/lib/pic.a
+	$(Q)$(CC) -r -nostdlib -o $(@:.a=.o) $(BUILD)/pic/blkfront/blkfront.o $<
+	$(Q)objcopy --wildcard --keep-global-symbol='blkfront_*' $(@:.a=.o)
+	$(Q)rm -f $@ && $(AR) rc $@ $(@:.a=.o)
+$(nbdkit_so): $(BUILD)/pic/blkfront/nbdkit/plugin.o $(BUILD)/lib/pic.a
+	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^
+.PHONY: plugins
+plugins: $(if $(NBDKIT),$(nbdkit_so))
+	$(if $(NBDKIT)$(SAN),,@echo 'left out for want of nbdkit: its plugin')
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
@@ -195,23 +225,27 @@ tidy: ## formatting, clang-tidy and gcc's analyser; changes nothing
 	$(Q)scripts/install-deps.sh build drivers test tidy
 	$(Q)scripts/tidy.sh
 libexec = $(DESTDIR)$(PREFIX)/libexec/pvsplit
+plugindir = $(DESTDIR)$(call pkg,--variable=plugindir,nbdkit)
 manuals = $(wildcard man/*.[1-8])
 install: all ## into DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(libexec)
 	install -m 755 $(BUILD)/bin/pvsplit $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(filter-out %/pvsplit,$(bins)) $(libexec)/
+	$(if $(NBDKIT),install -D -m 755 $(nbdkit_so) \
+		$(plugindir)/$(notdir $(nbdkit_so)))
 	for m in $(manuals); do install -D -m 644 $$m \
 		$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/} || exit 1; done
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/pvsplit
 	rm -f $(addprefix $(libexec)/,$(notdir $(filter-out %/pvsplit,$(bins))))
 	-rmdir $(libexec)
+	$(if $(NBDKIT),rm -f $(plugindir)/$(notdir $(nbdkit_so)))
 	for m in $(manuals); do \
 		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 
 .PHONY: layers
 layers: ## the dependency order above, enforced
-	$(Q)$(foreach c,$(COMPONENTS),scripts/check-layers.sh $(c) $(DEPS.$(c)) &&) true
+	$(Q)$(foreach c,$(COMPONENTS) $(PLUGINS),scripts/check-layers.sh $(c) $(DEPS.$(c)) &&) true
 
 .PHONY: clean help
 clean: ## remove build/

@@ -37,8 +37,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "abi/grant.h"
-#include "util/annotate.h"
+/* This header stands alone: programs outside of the tree have only it. */
+#define BLKFRONT_MUST_CHECK __attribute__((warn_unused_result))
 
 struct blkfront;
 
@@ -55,7 +55,7 @@ enum blkfront_policy {
 /* Zero is a good value of everything but domid and handle. */
 struct blkfront_config {
 	const char *run_dir; /* NULL: the default */
-	domid_t domid;	     /* whose disk: our own identity */
+	uint16_t domid;	     /* whose disk: our own identity */
 	uint32_t handle;     /* virtual device number, e.g. 51712 for xvda */
 	uint64_t buf_bytes;  /* region for buffers; 0: 4 MiB */
 	uint64_t timeout_ns; /* for connecting; 0: 10 s */
@@ -97,7 +97,7 @@ struct blkfront_info {
  * -EBUSY another process has the disk open; -EINVAL the config.
  */
 int blkfront_open(const struct blkfront_config *config, struct blkfront **ret,
-		  char *why, size_t why_size) PV_MUST_CHECK;
+		  char *why, size_t why_size) BLKFRONT_MUST_CHECK;
 /* Disconnects cleanly. Requests still in flight are completed with -ESHUTDOWN.
  */
 void blkfront_close(struct blkfront *bf); /* NULL is fine */
@@ -138,7 +138,8 @@ struct blkfront_io {
  * -ESHUTDOWN the disk is gone for good; -ENOTCONN as the policy wants. Never
  * -EAGAIN: what does not fit the ring waits in order inside the library.
  */
-int blkfront_submit(struct blkfront *bf, struct blkfront_io *io) PV_MUST_CHECK;
+int blkfront_submit(struct blkfront *bf,
+		    struct blkfront_io *io) BLKFRONT_MUST_CHECK;
 void blkfront_kick(struct blkfront *bf);
 /*
  * Reap completions, run their callbacks, push what waits, handle events of the
@@ -157,7 +158,7 @@ bool blkfront_arm(struct blkfront *bf);
 struct blkfront_queue;
 struct blkfront_queue *blkfront_queue(struct blkfront *bf, uint32_t nr);
 int blkfront_queue_submit(struct blkfront_queue *q,
-			  struct blkfront_io *io) PV_MUST_CHECK;
+			  struct blkfront_io *io) BLKFRONT_MUST_CHECK;
 void blkfront_queue_kick(struct blkfront_queue *q);
 int blkfront_queue_poll(struct blkfront_queue *q);
 int blkfront_queue_fd(const struct blkfront_queue *q);
@@ -168,6 +169,6 @@ bool blkfront_queue_arm(struct blkfront_queue *q);
  */
 int blkfront_rw_sync(struct blkfront *bf, enum blkfront_op op,
 		     uint64_t offset_bytes, void *buf,
-		     size_t size_bytes) PV_MUST_CHECK;
+		     size_t size_bytes) BLKFRONT_MUST_CHECK;
 
 #endif /* BLKFRONT_BLKFRONT_H */

@@ -22,6 +22,7 @@
 #include <pthread.h>
 
 #include "blkfront/blkfront.h"
+#include "util/annotate.h"
 #include "util/list.h"
 
 struct bytes {

@@ -11,7 +11,7 @@
 #include "pvsplit/attach.h"
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
-#include "util/num.h"
+#include "util/vdev.h"
 
 #define DEFAULT_BACKEND "storage"
 
@@ -225,8 +225,7 @@ int block_detach_run(struct pvsplit *ps, const struct args *args)
 {
 	uint32_t handle;
 
-	if (spec_vdev_number(args->words[1], &handle) &&
-	    num_parse_u32(args->words[1], UINT32_MAX, &handle))
+	if (vdev_parse(args->words[1], &handle))
 		return complain(-EINVAL,
 				"%s: '%s' is not a disk's name; 'pvsplit "
 				"block-list' shows them",

@@ -10,8 +10,7 @@
 
 #include "util/num.h"
 #include "util/packet.h"
-
-#define VDEV_EXTENDED (1u << 28)
+#include "util/vdev.h"
 
 struct parse {
 	const char *rest;
@@ -101,44 +100,6 @@ static int next_field(struct parse *p)
 
 /* ---- disks ---- */
 
-/* "a".."z", "aa".. to 0.., or -EINVAL. */
-static int letters_index(const char *letters, uint32_t *ret)
-{
-	uint32_t v = 0;
-
-	if (!*letters || strlen(letters) > 2)
-		return -EINVAL;
-	for (; *letters; letters++) {
-		if (*letters < 'a' || *letters > 'z')
-			return -EINVAL;
-		v = v * 26 + (uint32_t)(*letters - 'a') + 1;
-	}
-	*ret = v - 1;
-	return 0;
-}
-
-int spec_vdev_number(const char *name, uint32_t *ret)
-{
-	static const uint32_t ide_major[] = { 3, 3, 22, 22 };
-	uint32_t i;
-
-	if (strnlen(name, SPEC_VDEV_MAX) >= SPEC_VDEV_MAX)
-		return -EINVAL;
-	if (!strncmp(name, "xvd", 3) && !letters_index(name + 3, &i)) {
-		*ret = i < 16 ? 202u << 8 | i << 4 : VDEV_EXTENDED | i << 8;
-		return 0;
-	}
-	if (!strncmp(name, "hd", 2) && !letters_index(name + 2, &i) && i < 4) {
-		*ret = ide_major[i] << 8 | (i & 1) << 6;
-		return 0;
-	}
-	if (!strncmp(name, "sd", 2) && !letters_index(name + 2, &i) && i < 16) {
-		*ret = 8u << 8 | i << 4;
-		return 0;
-	}
-	return -EINVAL;
-}
-
 static int set_format(struct disk_spec *d, const char *value, char *why)
 {
 	(void)d;
@@ -152,7 +113,7 @@ static int set_format(struct disk_spec *d, const char *value, char *why)
 
 static int set_vdev(struct disk_spec *d, const char *value, char *why)
 {
-	if (spec_vdev_number(value, &d->handle))
+	if (vdev_number(value, &d->handle))
 		return refuse(why,
 			      "vdev '%.20s' is not a whole disk's name; use "
 			      "xvda, xvdb, ...",

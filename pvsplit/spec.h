@@ -51,11 +51,4 @@ int spec_disk_parse(const char *text, bool guest, struct disk_spec *ret,
 int spec_vif_parse(const char *text, bool guest, struct vif_spec *ret,
 		   char *why) PV_MUST_CHECK;
 
-/*
- * A whole disk's name to its number by Xen's scheme: xvda.. (202, 16 minors
- * each; from the 17th on, 1 << 28 | index << 8), hda..hdd, sda..sdp.
- * -EINVAL no such name.
- */
-int spec_vdev_number(const char *name, uint32_t *ret) PV_MUST_CHECK;
-
 #endif /* PVSPLIT_SPEC_H */

@@ -27,6 +27,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "abi/grant.h"
 #include "blkfront/blkfront.h"
 #include "blkfront/bytes.h"
 #include "util/list.h"

@@ -7,6 +7,7 @@
 #include "pvsplit/spec.h"
 #include "tests/unit/unit.h"
 #include "util/packet.h"
+#include "util/vdev.h"
 
 static struct disk_spec disk;
 static struct vif_spec vif;
@@ -176,11 +177,11 @@ static void numbers_disks_as_xen_does(void)
 
 	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		number = 0;
-		UNIT_CHECK(spec_vdev_number(good[i].name, &number) == 0);
+		UNIT_CHECK(vdev_number(good[i].name, &number) == 0);
 		UNIT_CHECK(number == good[i].number);
 	}
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		UNIT_CHECK(spec_vdev_number(bad[i], &number) == -EINVAL);
+		UNIT_CHECK(vdev_number(bad[i], &number) == -EINVAL);
 }
 
 /* ---- interfaces -----------------------------------------------------------
