@@ -391,9 +391,10 @@ static int use_path_byte(unsigned n)
 static int use_perm(unsigned n)
 {
 	char words[128] = "n1";
+	size_t len = strlen(words);
 
-	for (unsigned i = 0; i < n; i++)
-		strcat(words, " r2");
+	for (unsigned i = 0; i < n; i++, len += 3)
+		memcpy(words + len, " r2", 4);
 	return peer_chmod(stage.evil, 0, "data", words);
 }
 
