@@ -61,4 +61,16 @@ static inline void list_del(struct list *l)
 	list_init(l);
 }
 
+/* All of from go to the end of head. */
+static inline void list_splice(struct list *head, struct list *from)
+{
+	if (list_empty(from))
+		return;
+	from->next->prev = head->prev;
+	head->prev->next = from->next;
+	from->prev->next = head;
+	head->prev = from->prev;
+	list_init(from);
+}
+
 #endif /* UTIL_LIST_H */
