@@ -1,207 +1,341 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * blk.c - 4 KiB random reads through blkfront and a running blkbackd, against
- * fio with io_uring on the file behind it. Run by blk.sh, which starts the
- * daemons: blk RUN-DIR DOMAIN VDEV FILE.
+ * blk.c - split disks against their peers. Run by blk.sh, which starts the
+ * daemons and attaches the disk:
  *
- * fio reads the file itself, from one process and without a boundary between
- * guest and driver domain: the ratio is what isolation costs.
+ *	blk short|full WHAT RUN-DIR DOMAIN VDEV SERVER-PID FILE
+ *
+ * WHAT says which disk it is, and with that which peers:
+ *
+ *   mem    mem:SIZE against a loop of memcpy in memory as large
+ *   tmpfs  a file in memory against a loop of preadv2, and fio
+ *   disk   a file on a disk, O_DIRECT, against fio
+ *   null   null:SIZE against the cache line between the two CPUs
+ *
+ * A peer that has the file to itself, in one process and without a boundary
+ * between guest and driver domain, shows what isolation costs.
  */
-#include <poll.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bench/harness.h"
+#include "bench/libblk.h"
 #include "blkfront/blkfront.h"
+#include "util/clock.h"
 #include "util/list.h"
 #include "util/num.h"
-#include "util/spin.h"
 
-#define BLOCK_BYTES 4096u
-#define RUNS	    5u
-#define RUN_NS	    (700 * NS_PER_MS)
-#define DEPTH_MAX   128u
+#define RUNS	   3u
+#define RANDOM	   4096u
+#define SEQUENTIAL (128u << 10)
+#define BUF_BYTES  (17u << 20)
+#define WHY_MAX	   256
 
-struct job {
-	unsigned depth;
-	struct blkfront *bf;
-	const char *file;
+enum unit {
+	KIOPS,
+	GB_PER_S,
+	US
+};
+static const char *const unit_names[] = { "kIOPS", "GB/s", "us" };
+
+enum goal {
+	RATIO_AT_LEAST,
+	RATIO_AT_MOST,
+	MORE_AT_MOST,
+	AT_LEAST
+};
+static const char *const goal_names[] = { "ratio at least", "ratio at most",
+					  "more than the peer at most",
+					  "at least" };
+
+/* One of the two sides of a row. */
+struct side {
+	blk_run_fn *run;
+	const struct blk_disk *disk;
+	const struct blk_load *load;
+	enum unit unit;
 };
 
-struct slot {
-	struct blkfront_io io;
-	struct run *run;
+/* A comparison; its name begins with the disk's. */
+struct row {
+	const char *peer_name;
+	blk_run_fn *peer;
+	const char *engine; /* fio's */
+	enum unit unit;
+	enum goal goal;
+	double goal_value;
 };
 
-struct run {
-	struct blkfront *bf;
-	uint64_t nr_blocks, nr_done, seed;
-	uint64_t end_ns; /* no new reads from then on */
-	unsigned nr_active;
-	bool failed;
-	struct slot slots[DEPTH_MAX];
+struct context {
+	const char *what;
+	struct blk_disk disk;
+	bool is_short;
+	uint64_t run_ns;
 };
 
-static void submit(struct slot *slot)
+static double side_run(void *arg)
 {
-	struct run *run = slot->run;
+	const struct side *side = arg;
+	struct blk_rate rate;
 
-	run->seed = run->seed * 6364136223846793005u + 1442695040888963407u;
-	slot->io.offset_bytes =
-		(run->seed >> 16) % run->nr_blocks * BLOCK_BYTES;
-	if (blkfront_submit(run->bf, &slot->io))
-		run->failed = true;
-	else
-		run->nr_active++;
-}
-
-static void read_done(struct blkfront_io *io)
-{
-	struct slot *slot = container_of(io, struct slot, io);
-	struct run *run = slot->run;
-
-	run->nr_active--;
-	run->nr_done++;
-	run->failed |= io->result != 0;
-	if (clock_now_ns() < run->end_ns)
-		submit(slot);
-}
-
-static void serve(struct run *run)
-{
-	struct spin spin = { 0 };
-
-	while (run->nr_active) {
-		struct pollfd pfd = { .fd = blkfront_fd(run->bf),
-				      .events = POLLIN };
-		int nr = blkfront_poll(run->bf);
-
-		if (nr < 0) {
-			run->failed = true;
-			return;
-		}
-		if (nr)
-			spin_worked(&spin);
-		else if (!spin_again(&spin) && !blkfront_arm(run->bf))
-			poll(&pfd, 1, -1);
+	if (side->run(side->disk, side->load, &rate))
+		return -1;
+	switch (side->unit) {
+	case KIOPS: return rate.iops / 1e3;
+	case GB_PER_S: return rate.iops * side->load->block_bytes / 1e9;
+	case US: return 1e6 / rate.iops;
 	}
+	return -1;
 }
 
-static double ours_run(void *arg)
+static bool is_met(const struct row *row, const struct bench_result *result)
 {
-	const struct job *job = arg;
-	static struct run run;
-	struct blkfront_info info;
-	uint64_t start_ns;
-	uint8_t *buf;
+	switch (row->goal) {
+	case RATIO_AT_LEAST: return result->ratio.median >= row->goal_value;
+	case RATIO_AT_MOST: return result->ratio.median <= row->goal_value;
+	case MORE_AT_MOST:
+		return result->ours.median - result->peer.median <=
+		       row->goal_value;
+	case AT_LEAST: return result->ours.median >= row->goal_value;
+	}
+	return false;
+}
 
-	if (bench_pin(0))
-		return -1;
-	blkfront_info(job->bf, &info);
-	buf = blkfront_buf_alloc(job->bf, (size_t)job->depth * BLOCK_BYTES);
-	if (!buf)
-		return -1;
-	start_ns = clock_now_ns();
-	run = (struct run){ .bf = job->bf,
-			    .nr_blocks = info.size_bytes / BLOCK_BYTES,
-			    .seed = start_ns,
-			    .end_ns = start_ns + RUN_NS };
-	for (unsigned i = 0; i < job->depth; i++) {
-		run.slots[i].run = &run;
-		run.slots[i].io = (struct blkfront_io){
-			.op = BLKFRONT_READ,
-			.size_bytes = BLOCK_BYTES,
-			.buf = buf + (size_t)i * BLOCK_BYTES,
-			.done = read_done,
+static int compare(const struct context *c, const struct row *row,
+		   const struct blk_load *load)
+{
+	struct blk_disk peer_disk = c->disk;
+	struct side a = { blk_run_front, &c->disk, load, row->unit };
+	struct side b = { row->peer, &peer_disk, load, row->unit };
+	char name[64];
+	struct bench_case ours = { name, side_run, &a };
+	struct bench_case peer = { row->peer_name, side_run, &b };
+	struct bench_result result;
+	int err;
+
+	snprintf(name, sizeof(name), "%s-%s%s-%uk-qd%u", c->what,
+		 load->sequential ? "" : "rand", load->write ? "write" : "read",
+		 load->block_bytes >> 10, load->depth);
+	peer_disk.engine = row->engine;
+	err = bench_compare_ret(&ours, &peer, unit_names[row->unit], RUNS,
+				&result);
+	if (err)
+		return err;
+	printf("%-24s target: %s %g: %s\n", "", goal_names[row->goal],
+	       row->goal_value, is_met(row, &result) ? "met" : "MISSED");
+	fflush(stdout);
+	return 0;
+}
+
+/* Reads and writes of it, all rows. */
+static int compare_all(const struct context *c, const struct row *rows,
+		       size_t nr_rows, unsigned depth, bool sequential)
+{
+	for (int write = 0; write < 2; write++) {
+		struct blk_load load = {
+			.write = write,
+			.sequential = sequential,
+			.depth = depth,
+			.block_bytes = sequential ? SEQUENTIAL : RANDOM,
+			.run_ns = c->run_ns,
 		};
-		submit(&run.slots[i]);
+
+		for (size_t i = 0; i < nr_rows; i++) {
+			int err = compare(c, &rows[i], &load);
+
+			if (err)
+				return err;
+		}
 	}
-	blkfront_kick(job->bf);
-	serve(&run);
-	start_ns = clock_now_ns() - start_ns;
-	blkfront_buf_free(job->bf, buf, (size_t)job->depth * BLOCK_BYTES);
-	if (run.failed)
-		return -1;
-	return (double)run.nr_done * 1e6 / (double)start_ns;
+	return 0;
 }
 
-/* kIOPS from fio's terse line: the eighth field is the read iops. */
-static double fio_run(void *arg)
+/* A cache line there and back, as if it were an I/O. */
+static int run_line(const struct blk_disk *disk, const struct blk_load *load,
+		    struct blk_rate *ret)
 {
-	const struct job *job = arg;
-	char command[512], line[8192] = "";
-	char *field = line, *rest;
-	FILE *out;
+	double line_ns = bench_line_ns();
 
-	if (str_printf(command, sizeof(command),
-		       "fio --name=peer --filename='%s' --rw=randread --bs=4k "
-		       "--ioengine=io_uring --direct=1 --iodepth=%u "
-		       "--runtime=700ms --time_based --norandommap "
-		       "--randrepeat=0 --output-format=terse "
-		       "--terse-version=3 2>/dev/null",
-		       job->file, job->depth) < 0)
-		return -1;
-	out = popen(command, "r");
-	if (!out)
-		return -1;
-	if (!fgets(line, sizeof(line), out))
-		line[0] = '\0';
-	while (fgetc(out) != EOF)
-		;
-	if (pclose(out) != 0)
-		return -1;
-	for (int i = 0; i < 7 && field; i++) {
-		field = strchr(field, ';');
-		field = field ? field + 1 : NULL;
-	}
-	if (!field)
-		return -1;
-	return strtod(field, &rest) / 1e3;
+	(void)disk;
+	(void)load;
+	if (line_ns <= 0)
+		return -EIO;
+	*ret = (struct blk_rate){ .iops = 1e9 / line_ns };
+	return 0;
 }
 
-static int compare(struct job *job, unsigned depth)
+static int measure_mem(const struct context *c)
 {
-	char name[32];
-	struct bench_case ours = { name, ours_run, job };
-	struct bench_case peer = { "fio-io_uring", fio_run, job };
+	static const struct row one = { "memcpy-loop", blk_run_lean,   NULL,
+					KIOPS,	       RATIO_AT_LEAST, 0.6 };
+	static const struct row many = { "memcpy-loop", blk_run_lean,	NULL,
+					 KIOPS,		RATIO_AT_LEAST, 0.9 };
+	int err = compare_all(c, &one, 1, 1, false);
 
-	snprintf(name, sizeof(name), "blk-randread-4k-qd%u", depth);
-	job->depth = depth;
-	return bench_compare(&ours, &peer, "kIOPS", RUNS);
+	if (!err)
+		err = compare_all(c, &many, 1, 32, false);
+	if (!err)
+		err = compare_all(c, &many, 1, 128, false);
+	return err;
+}
+
+static int measure_tmpfs(const struct context *c)
+{
+	static const struct row one = { "preadv2-loop", blk_run_lean, NULL, US,
+					MORE_AT_MOST,	1.0 };
+	static const struct row many[] = {
+		{ "preadv2-loop", blk_run_lean, NULL, KIOPS, RATIO_AT_LEAST,
+		  0.8 },
+		{ "fio-libaio", blk_run_fio, "libaio", KIOPS, RATIO_AT_LEAST,
+		  2.0 },
+		{ "fio-io_uring", blk_run_fio, "io_uring", KIOPS,
+		  RATIO_AT_LEAST, 2.0 },
+	};
+	static const struct row large = {
+		"preadv2-loop", blk_run_lean,	NULL,
+		GB_PER_S,	RATIO_AT_LEAST, 0.95
+	};
+	int err = compare_all(c, &one, 1, 1, false);
+
+	if (!err)
+		err = compare_all(c, many, ARRAY_SIZE(many), 32, false);
+	if (!err)
+		err = compare_all(c, many, ARRAY_SIZE(many), 128, false);
+	if (!err)
+		err = compare_all(c, &large, 1, 32, true);
+	return err;
+}
+
+static int measure_disk(const struct context *c)
+{
+	static const struct row one[] = {
+		{ "fio-libaio", blk_run_fio, "libaio", US, MORE_AT_MOST, 5 },
+		{ "fio-io_uring", blk_run_fio, "io_uring", US, MORE_AT_MOST,
+		  5 },
+	};
+	static const struct row many[] = {
+		{ "fio-libaio", blk_run_fio, "libaio", KIOPS, RATIO_AT_LEAST,
+		  0.97 },
+		{ "fio-io_uring", blk_run_fio, "io_uring", KIOPS,
+		  RATIO_AT_LEAST, 0.97 },
+	};
+	int err = compare_all(c, one, ARRAY_SIZE(one), 1, false);
+
+	if (!err)
+		err = compare_all(c, many, ARRAY_SIZE(many), 32, false);
+	return err;
+}
+
+/* Writes are the framework alone; reads are zeroed pages besides. */
+static int measure_null(const struct context *c)
+{
+	static const struct row one = { "cache-line", run_line,	     NULL,
+					US,	      RATIO_AT_MOST, 5 };
+	static const struct row many = { "cache-line", run_line, NULL,
+					 KIOPS,	       AT_LEAST, 6000 };
+	int err = compare_all(c, &one, 1, 1, false);
+
+	return err ? err : compare_all(c, &many, 1, 128, false);
+}
+
+static const struct {
+	const char *what;
+	int (*measure)(const struct context *c);
+} measures[] = {
+	{ "mem", measure_mem },
+	{ "tmpfs", measure_tmpfs },
+	{ "disk", measure_disk },
+	{ "null", measure_null },
+};
+
+/* What a lean loop works on: the file, or memory like the disk's. */
+static int open_lean(struct context *c)
+{
+	struct blk_disk *disk = &c->disk;
+
+	if (strcmp(c->what, "mem") != 0) {
+		disk->fd = open(disk->file, O_RDWR | O_CLOEXEC);
+		return disk->fd < 0 ? -errno : 0;
+	}
+	disk->memory = mmap(NULL, disk->size_bytes, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	return disk->memory == MAP_FAILED ? -errno : 0;
+}
+
+/* Every block written once: pages, not holes. */
+static int fill(const struct context *c)
+{
+	size_t bytes = 1u << 20;
+	void *buf = blkfront_buf_alloc(c->disk.bf, bytes);
+	int err = buf ? 0 : -ENOBUFS;
+
+	if (buf)
+		memset(buf, 0x5a, bytes);
+	for (uint64_t at = 0; !err && at < c->disk.size_bytes; at += bytes)
+		err = blkfront_rw_sync(c->disk.bf, BLKFRONT_WRITE, at, buf,
+				       bytes);
+	blkfront_buf_free(c->disk.bf, buf, bytes);
+	return err;
+}
+
+static int run(struct context *c)
+{
+	struct blkfront_info info;
+	int err;
+
+	blkfront_info(c->disk.bf, &info);
+	c->disk.size_bytes = info.size_bytes;
+	c->disk.direct = strcmp(c->what, "disk") == 0;
+	err = fill(c);
+	if (!err && strcmp(c->what, "null") != 0)
+		err = open_lean(c);
+	if (err)
+		return err;
+	printf("%s: %llu MiB, %u ring(s) of %u page(s)\n", c->what,
+	       (unsigned long long)(info.size_bytes >> 20), info.nr_queues,
+	       info.ring_pages);
+	for (size_t i = 0; i < ARRAY_SIZE(measures); i++)
+		if (strcmp(measures[i].what, c->what) == 0)
+			return measures[i].measure(c);
+	return -EINVAL;
 }
 
 int main(int argc, char **argv)
 {
-	struct blkfront_config config = { 0 };
-	struct job job = { 0 };
-	uint32_t domid, vdev;
-	char why[256];
+	struct blkfront_config config = { .buf_bytes = BUF_BYTES };
+	struct context c = { 0 };
+	uint32_t domid, vdev, pid;
+	char why[WHY_MAX];
 	int err;
 
-	if (argc != 5 ||
-	    num_parse_u32(argv[2], DOMID_FIRST_RESERVED - 1, &domid) ||
-	    num_parse_u32(argv[3], UINT32_MAX, &vdev)) {
-		fprintf(stderr, "usage: blk RUN-DIR DOMAIN VDEV FILE\n");
+	if (argc != 8 ||
+	    num_parse_u32(argv[4], DOMID_FIRST_RESERVED - 1, &domid) ||
+	    num_parse_u32(argv[5], UINT32_MAX, &vdev) ||
+	    num_parse_u32(argv[6], INT32_MAX, &pid)) {
+		fprintf(stderr, "usage: blk short|full WHAT RUN-DIR DOMAIN "
+				"VDEV SERVER-PID FILE\n");
 		return 2;
 	}
-	config.run_dir = argv[1];
+	c.is_short = strcmp(argv[1], "short") == 0;
+	c.run_ns = (c.is_short ? 100 : 500) * NS_PER_MS;
+	c.what = argv[2];
+	c.disk.server = (pid_t)pid;
+	c.disk.file = argv[7];
+	config.run_dir = argv[3];
 	config.domid = (domid_t)domid;
 	config.handle = vdev;
-	job.file = argv[4];
-	err = blkfront_open(&config, &job.bf, why, sizeof(why));
+	err = blkfront_open(&config, &c.disk.bf, why, sizeof(why));
 	if (err) {
 		fprintf(stderr, "blk: %s\n", why);
 		return 1;
 	}
-	bench_machine();
-	err = compare(&job, 1);
-	if (!err)
-		err = compare(&job, 32);
-	if (!err)
-		err = compare(&job, 128);
+	err = run(&c);
 	if (err)
-		fprintf(stderr, "blk: a run failed\n");
-	blkfront_close(job.bf);
+		fprintf(stderr, "blk: %s: %s\n", c.what, strerror(-err));
+	blkfront_close(c.disk.bf);
 	return err ? 1 : 0;
 }

@@ -1,24 +1,62 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # blk.sh - starts what bench/blk.c needs: the store, a storage driver domain
-# whose data thread has a CPU of its own, a guest with a disk on tmpfs. The peer
-# is fio on the same file, alternately in the same run.
+# whose data thread has a CPU of its own, a guest with its disks.
+# Usage: blk.sh [short|full [WHAT...]]
+mode=${1:-short}
+[ $# -gt 0 ] && shift
+whats=${*:-null mem tmpfs disk}
 . "${0%/*}/../tests/system/lib.sh"
 . "${0%/*}/lib-bench.sh"
 requires_cmd fio fio
 
 PVSPLIT_RUN=$RUN
 export PVSPLIT_RUN
-IMG=$(mktemp /dev/shm/pvsplit-bench.XXXXXX)
+size=256
+[ "$mode" = full ] && size=1024
+shm=$(mktemp /dev/shm/pvsplit-bench.XXXXXX)
 cleanup_more() {
-	rm -f "$IMG"
+	rm -f "$shm"
+}
+
+# attach TARGET VDEV
+attach() {
+	pvsplit block-attach g "$1,raw,$2,rw" >"$TMP/log" && return
+	cat "$TMP/log" >&2
+	exit 1
+}
+
+# measure WHAT VDEV FILE: on a disk that is attached
+measure() {
+	"$BUILD/bench/blk" "$mode" "$1" "$RUN" 2 "$2" "$worker" "$3" || status=1
 }
 
 start_daemon brokerd --run-dir "$RUN" || exit 1
-pvsplit domain-create storage >"$TMP/log" && pvsplit domain-create g >"$TMP/log" ||
-	exit 1
+pvsplit domain-create storage >"$TMP/log" &&
+	pvsplit domain-create g >"$TMP/log" || exit 1
 start_daemon taskset -c "$second" blkbackd --run-dir "$RUN" --domain 1 || exit 1
-# real pages, not holes
-dd if=/dev/urandom of="$IMG" bs=1M count=256 status=none || exit 1
-pvsplit block-attach g "$IMG,raw,xvda,r" >"$TMP/log" || exit 1
-"$BUILD/bench/blk" "$RUN" 2 51712 "$IMG"
+worker=$(pgrep -P "$PID")
+status=0
+for what in $whats; do
+	case $what in
+	null)
+		attach "null:${size}M" xvda
+		measure null 51712 -
+		;;
+	mem)
+		attach "mem:${size}M" xvdb
+		measure mem 51728 -
+		;;
+	tmpfs)
+		truncate -s "${size}M" "$shm"
+		attach "$shm" xvdc
+		measure tmpfs 51744 "$shm"
+		;;
+	disk)
+		truncate -s "${size}M" "$TMP/disk"
+		attach "$TMP/disk" xvdd
+		measure disk 51760 "$TMP/disk"
+		;;
+	esac
+done
+exit $status

@@ -169,21 +169,22 @@ void bench_machine(void)
 
 static void compare_print(const struct bench_case *ours,
 			  const struct bench_case *peer, const char *unit,
-			  struct bench_stats a, struct bench_stats b,
-			  struct bench_stats ratio, struct bench_stats line)
+			  const struct bench_result *r)
 {
 	printf("%-24s %10.4g %s  (%.4g..%.4g)  peer %s %.4g  ratio %.3f\n",
-	       ours->name, a.median, unit, a.min, a.max, peer->name, b.median,
-	       ratio.median);
+	       ours->name, r->ours.median, unit, r->ours.min, r->ours.max,
+	       peer->name, r->peer.median, r->ratio.median);
 	printf("%-24s ratio pair by pair %.3f..%.3f, spread %.0f%%, peer "
 	       "(%.4g..%.4g), cache line %.0f ns (%.0f..%.0f)\n",
-	       "", ratio.min, ratio.max, 100 * (a.max - a.min) / a.median,
-	       b.min, b.max, line.median, line.min, line.max);
+	       "", r->ratio.min, r->ratio.max,
+	       100 * (r->ours.max - r->ours.min) / r->ours.median, r->peer.min,
+	       r->peer.max, r->line.median, r->line.min, r->line.max);
 	fflush(stdout);
 }
 
-int bench_compare(const struct bench_case *ours, const struct bench_case *peer,
-		  const char *unit, unsigned runs)
+int bench_compare_ret(const struct bench_case *ours,
+		      const struct bench_case *peer, const char *unit,
+		      unsigned runs, struct bench_result *ret)
 {
 	double a[BENCH_RUNS_MAX], b[BENCH_RUNS_MAX], ratio[BENCH_RUNS_MAX];
 	double line[BENCH_RUNS_MAX];
@@ -200,8 +201,20 @@ int bench_compare(const struct bench_case *ours, const struct bench_case *peer,
 			return -EIO;
 		ratio[i] = a[i] / b[i];
 	}
-	compare_print(ours, peer, unit, bench_stats(a, runs),
-		      bench_stats(b, runs), bench_stats(ratio, runs),
-		      bench_stats(line, runs));
+	*ret = (struct bench_result){
+		.ours = bench_stats(a, runs),
+		.peer = bench_stats(b, runs),
+		.ratio = bench_stats(ratio, runs),
+		.line = bench_stats(line, runs),
+	};
+	compare_print(ours, peer, unit, ret);
 	return 0;
+}
+
+int bench_compare(const struct bench_case *ours, const struct bench_case *peer,
+		  const char *unit, unsigned runs)
+{
+	struct bench_result result;
+
+	return bench_compare_ret(ours, peer, unit, runs, &result);
 }

@@ -60,4 +60,12 @@ void bench_machine(void);
 int bench_compare(const struct bench_case *ours, const struct bench_case *peer,
 		  const char *unit, unsigned runs) PV_MUST_CHECK;
 
+struct bench_result {
+	struct bench_stats ours, peer, ratio, line;
+};
+/* The same, and what was printed. */
+int bench_compare_ret(const struct bench_case *ours,
+		      const struct bench_case *peer, const char *unit,
+		      unsigned runs, struct bench_result *ret) PV_MUST_CHECK;
+
 #endif /* BENCH_HARNESS_H */
