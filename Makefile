@@ -225,12 +225,19 @@ tidy: ## formatting, clang-tidy and gcc's analyser; changes nothing
 	$(Q)scripts/install-deps.sh build drivers test tidy
 	$(Q)scripts/tidy.sh
 libexec = $(DESTDIR)$(PREFIX)/libexec/pvsplit
+include = $(DESTDIR)$(PREFIX)/include/pvsplit
+libdir  = $(DESTDIR)$(PREFIX)/lib
 plugindir = $(DESTDIR)$(call pkg,--variable=plugindir,nbdkit)
 manuals = $(wildcard man/*.[1-8])
 install: all ## into DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(libexec)
 	install -m 755 $(BUILD)/bin/pvsplit $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(filter-out %/pvsplit,$(bins)) $(libexec)/
+	install -D -m 644 blkfront/blkfront.h $(include)/blkfront.h
+	install -D -m 644 $(blkfront_a) $(libdir)/$(notdir $(blkfront_a))
+	install -d $(libdir)/pkgconfig
+	sed 's,@PREFIX@,$(PREFIX),' blkfront/pvsplit-blkfront.pc.in \
+		>$(libdir)/pkgconfig/pvsplit-blkfront.pc
 	$(if $(NBDKIT),install -D -m 755 $(nbdkit_so) \
 		$(plugindir)/$(notdir $(nbdkit_so)))
 	for m in $(manuals); do install -D -m 644 $$m \
@@ -238,7 +245,9 @@ install: all ## into DESTDIR/PREFIX
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/pvsplit
 	rm -f $(addprefix $(libexec)/,$(notdir $(filter-out %/pvsplit,$(bins))))
-	-rmdir $(libexec)
+	rm -f $(include)/blkfront.h $(libdir)/$(notdir $(blkfront_a)) \
+		$(libdir)/pkgconfig/pvsplit-blkfront.pc
+	-rmdir $(libexec) $(include)
 	$(if $(NBDKIT),rm -f $(plugindir)/$(notdir $(nbdkit_so)))
 	for m in $(manuals); do \
 		rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
