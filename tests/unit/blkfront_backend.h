@@ -51,6 +51,8 @@ enum lie {
 	LIE_SILENCE,	   /* takes requests, answers none */
 };
 
+struct backend;
+
 struct backend_ring {
 	struct grant_map map;
 	struct evtchn *evtchn;
@@ -68,8 +70,13 @@ struct backend {
 	unsigned lie_ring;		   /* the others stay honest */
 	unsigned max_queues, max_segments; /* offered; 0: not */
 	bool discard;
-	bool keeps_pages; /* never unmaps the ring's when it ends well */
-	bool restarted;	  /* the successor of one that died */
+	const char *extra_node, *extra_value; /* written last; may be NULL */
+	bool keeps_pages;		      /* never unmaps its rings */
+	bool storm; /* notifies without end and reason */
+	/* sees every request before it is carried out */
+	void (*inspect)(struct backend *be, const struct backend_ring *br,
+			const struct blkif_request *req);
+	bool restarted; /* the successor of one that died */
 	/* what it did */
 	unsigned nr_answered, nr_flushes, nr_indirect, nr_discards;
 	unsigned nr_answered_on[BACKEND_RINGS_MAX];
@@ -209,6 +216,8 @@ static inline int backend_connect(struct backend *be)
 {
 	int err = backend_offer(be);
 
+	if (!err && be->extra_node)
+		err = backend_put(be, be->extra_node, be->extra_value);
 	if (!err && be->restarted) {
 		err = backend_put(be, "state", "6");
 		backend_wait_front(be, 1u << XenbusStateInitialising |
@@ -414,6 +423,8 @@ static inline bool backend_serve_ring(struct backend *be, unsigned nr)
 	if (ring_back_arm(&br->ring) <= 0)
 		return false;
 	ring_back_get(&br->ring, &req, sizeof(req));
+	if (be->inspect)
+		be->inspect(be, br, &req);
 	backend_do(be, &req, &rsp);
 	if (be->nr_answered < be->lie_after || nr != be->lie_ring ||
 	    be->lie == HONEST) {
@@ -444,10 +455,14 @@ static inline void backend_serve(struct backend *be)
 			pfd[i] = (struct pollfd){ .fd = evtchn_fd(
 							  be->rings[i].evtchn),
 						  .events = POLLIN };
-		poll(pfd, be->nr_rings, 20);
-		for (unsigned i = 0; i < be->nr_rings; i++)
+		if (!be->storm)
+			poll(pfd, be->nr_rings, 20);
+		for (unsigned i = 0; i < be->nr_rings; i++) {
+			if (be->storm)
+				evtchn_notify(be->rings[i].evtchn);
 			if (evtchn_clear(be->rings[i].evtchn) < 0)
 				return;
+		}
 	}
 }
 
@@ -478,7 +493,8 @@ static inline void *backend_run(void *arg)
 		(void)ignored; /* the directory may be gone */
 	}
 	xs_close(be->xs);
-	platform_close(be->platform);
+	if (!be->keeps_pages)
+		platform_close(be->platform);
 	return NULL;
 }
 
@@ -502,6 +518,15 @@ static inline void backend_die(struct backend *be)
 	/* Pairs with the loads in backend_stopping() and backend_run(). */
 	__atomic_store_n(&be->die, true, __ATOMIC_RELEASE);
 	pthread_join(be->thread, NULL);
+}
+
+/* After the end of one that keeps pages. */
+static inline void backend_let_go(struct backend *be)
+{
+	for (unsigned i = 0; i < BACKEND_RINGS_MAX; i++)
+		if (be->rings[i].map.nr_pages)
+			platform_unmap(be->platform, &be->rings[i].map);
+	platform_close(be->platform);
 }
 
 #endif /* TESTS_UNIT_BLKFRONT_BACKEND_H */
