@@ -29,6 +29,7 @@ struct blkback_limiters {
 struct queue_limit {
 	struct limiter_user users[2];
 	struct blk_raw raw; /* the next request, once it was taken */
+	uint64_t found_ns;  /* when that was */
 	bool holding;	    /* ... and could not be admitted yet */
 };
 

@@ -62,6 +62,7 @@ static void answer(struct blkback_queue *q, struct pending *p, int err)
 					   p->io.operation, status, &rsp);
 
 	q->stats.nr_errors += status != BLKIF_RSP_OKAY;
+	account_answer(&q->account, &p->io, p->begun_ns, err, p->begun_ns);
 	ring_back_put(&q->ring, &rsp, size_bytes);
 	inflight_answer(q->inflight, slot);
 	q->free_slots[q->nr_free++] = slot;
@@ -188,11 +189,12 @@ static int prepare(struct blkback_queue *q, struct pending *p,
 
 /* A recorded request: carry it out, or answer it with an error. */
 static void begin(struct blkback_queue *q, uint32_t slot,
-		  const struct blk_raw *raw)
+		  const struct blk_raw *raw, uint64_t found_ns)
 {
 	struct pending *p = &q->pending[slot];
 	int err = prepare(q, p, raw);
 
+	p->begun_ns = err ? 0 : found_ns;
 	if (err) {
 		answer(q, p, err);
 		return;
@@ -229,6 +231,7 @@ static bool next_request(struct blkback_queue *q)
 		if (waiting <= 0)
 			return false;
 		ring_back_get(&q->ring, &l->raw, q->slot_bytes);
+		l->found_ns = worker_round_ns(&q->source);
 	}
 	l->holding = false;
 	if (queue_limit_any(l)) {
@@ -253,7 +256,7 @@ static unsigned pull(struct blkback_queue *q, unsigned budget, unsigned *cost)
 
 		*cost += blk_raw_cost(raw);
 		inflight_consume(q->inflight, slot, raw);
-		begin(q, slot, raw);
+		begin(q, slot, raw, q->limit.found_ns);
 		nr++;
 	}
 	return nr;
@@ -286,6 +289,29 @@ static void show(struct blkback_queue *q)
 		evtchn_notify(q->evtchn);
 }
 
+/* The end of a batch: the one look at the clock. */
+static void account_round(struct blkback_queue *q, bool consumed)
+{
+	uint32_t nr_in_flight = q->nr_slots - q->nr_free;
+	struct account_state state = {
+		.begun_ns = worker_round_ns(&q->source),
+		.now_ns = clock_now_ns(),
+		.nr_in_flight = nr_in_flight,
+		.consumed = consumed,
+		.waiting = nr_in_flight || q->limit.holding,
+		.ring_full = !q->nr_free,
+		.throttled = q->source.not_before_ns,
+	};
+
+	/* What a limit holds back is in the ring. */
+	if (q->limit.holding) {
+		int nr = ring_back_pending(&q->ring);
+
+		state.ring_full = nr < 0 || (uint32_t)nr + 1 >= q->nr_free;
+	}
+	account_batch(&q->account, &state);
+}
+
 /*
  * Requests go to the storage as one batch, but what it answers on the spot
  * (memory, page cache) is shown every few: the frontend works on those while
@@ -309,6 +335,8 @@ static unsigned queue_poll(struct work_source *src, unsigned budget)
 	if (q->unflushed)
 		q->unflushed = !q->ops->flush(q->channel);
 	show(q);
+	if (cost || nr || src->not_before_ns || q->account.throttled.since_ns)
+		account_round(q, cost);
 	if (cost)
 		tell_cached(q);
 	leave_when_drained(q);
@@ -361,7 +389,8 @@ void blkback_queue_begin(struct blkback_queue *q)
 	if (ring_back_push(&q->ring) || q->resumed)
 		evtchn_notify(q->evtchn);
 	for (uint32_t i = 0; i < q->nr_recovered; i++)
-		begin(q, q->recovered[i], &q->recovered_raw[i]);
+		begin(q, q->recovered[i], &q->recovered_raw[i],
+		      worker_round_ns(&q->source));
 	q->nr_recovered = 0;
 }
 

@@ -14,6 +14,7 @@
 #ifndef BLKBACK_QUEUE_H
 #define BLKBACK_QUEUE_H
 
+#include "blkback/account.h"
 #include "blkback/inflight.h"
 #include "blkback/limit.h"
 #include "blkback/storage.h"
@@ -93,6 +94,9 @@ struct blkback_queue_stats {
 /* The data thread's; any thread's while the queue does not run. */
 const struct blkback_queue_stats *
 blkback_queue_stats(const struct blkback_queue *q);
+
+/* What it did so far, added to to. Any thread but one that closes it. */
+void blkback_queue_account(const struct blkback_queue *q, struct account *to);
 
 /*
  * A caller that has no worker/ thread drives the source itself: begin once,

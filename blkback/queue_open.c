@@ -267,6 +267,11 @@ void blkback_queue_expire(struct blkback_queue *q)
 	worker_call(q->worker, expire_on_thread, q);
 }
 
+void blkback_queue_account(const struct blkback_queue *q, struct account *to)
+{
+	account_add(to, &q->account, clock_now_ns());
+}
+
 const struct blkback_queue_stats *
 blkback_queue_stats(const struct blkback_queue *q)
 {

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "blkback/account.h"
 #include "blkback/limit.h"
 #include "blkback/pages.h"
 #include "blkback/queue.h"
@@ -28,6 +29,7 @@ struct pending {
 	struct blkback_queue *queue;
 	struct blk_io io;
 	enum queue_stage stage;
+	uint64_t begun_ns; /* 0: it was refused */
 	struct request_pages pages;
 	struct blk_segment seg[BLKIF_MAX_SEGMENTS_PER_REQUEST];
 	struct iovec iov[BLKIF_MAX_SEGMENTS_PER_REQUEST];
@@ -77,6 +79,7 @@ struct blkback_queue {
 	bool resumed;
 	int event_fd;
 	struct blkback_queue_stats stats;
+	struct account account;
 	/* Written by the data thread, read by control after event_fd. */
 	_Atomic int fault;
 	_Atomic bool stopped;
