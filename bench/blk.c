@@ -3,7 +3,7 @@
  * blk.c - split disks against their peers. Run by blk.sh, which starts the
  * daemons and attaches the disk:
  *
- *	blk short|full WHAT RUN-DIR DOMAIN VDEV SERVER-PID FILE
+ *	blk short|full WHAT RUN-DIR DOMAIN VDEV SERVER-PID FILE [PEER-PID]
  *
  * WHAT says which disk it is, and with that which peers:
  *
@@ -11,6 +11,8 @@
  *   tmpfs  a file in memory against a loop of preadv2, and fio
  *   disk   a file on a disk, O_DIRECT, against fio
  *   null   null:SIZE against the cache line between the two CPUs
+ *   qemu   a file in memory against qemu-storage-daemon's vhost-user-blk on the
+ *          same one: FILE is its socket, PEER-PID its process
  *
  * A peer that has the file to itself, in one process and without a boundary
  * between guest and driver domain, shows what isolation costs.
@@ -22,8 +24,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "abi/grant.h"
 #include "bench/harness.h"
 #include "bench/libblk.h"
+#include "bench/libvhost.h"
 #include "blkfront/blkfront.h"
 #include "util/clock.h"
 #include "util/list.h"
@@ -38,9 +42,10 @@
 enum unit {
 	KIOPS,
 	GB_PER_S,
-	US
+	US,
+	CPU_US
 };
-static const char *const unit_names[] = { "kIOPS", "GB/s", "us" };
+static const char *const unit_names[] = { "kIOPS", "GB/s", "us", "CPU-us/IO" };
 
 enum goal {
 	RATIO_AT_LEAST,
@@ -73,6 +78,7 @@ struct row {
 struct context {
 	const char *what;
 	struct blk_disk disk;
+	pid_t peer; /* qemu-storage-daemon */
 	bool is_short;
 	uint64_t run_ns;
 };
@@ -88,6 +94,7 @@ static double side_run(void *arg)
 	case KIOPS: return rate.iops / 1e3;
 	case GB_PER_S: return rate.iops * side->load->block_bytes / 1e9;
 	case US: return 1e6 / rate.iops;
+	case CPU_US: return rate.cpu_us;
 	}
 	return -1;
 }
@@ -117,10 +124,13 @@ static int compare(const struct context *c, const struct row *row,
 	struct bench_result result;
 	int err;
 
-	snprintf(name, sizeof(name), "%s-%s%s-%uk-qd%u", c->what,
+	snprintf(name, sizeof(name), "%s-%s%s-%uk-qd%u%s", c->what,
 		 load->sequential ? "" : "rand", load->write ? "write" : "read",
-		 load->block_bytes >> 10, load->depth);
+		 load->block_bytes >> 10, load->depth,
+		 load->sleeps ? "-event" : "");
 	peer_disk.engine = row->engine;
+	if (c->peer)
+		peer_disk.server = c->peer;
 	err = bench_compare_ret(&ours, &peer, unit_names[row->unit], RUNS,
 				&result);
 	if (err)
@@ -242,21 +252,61 @@ static int measure_null(const struct context *c)
 	return err ? err : compare_all(c, &many, 1, 128, false);
 }
 
+/* One unit after the other: speed, then what it costs. */
+static int measure_qemu(const struct context *c)
+{
+	static const struct {
+		unsigned depth;
+		bool sleeps;
+		double at_least;
+	} cases[] = { { 1, false, 1.5 },
+		      { 32, false, 2 },
+		      { 1, true, 5 },
+		      { 32, true, 1 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct blk_load load = { .sleeps = cases[i].sleeps,
+					 .depth = cases[i].depth,
+					 .block_bytes = RANDOM,
+					 .run_ns = c->run_ns };
+		const struct row rows[] = {
+			{ "qemu-storage-daemon", blk_run_vhost, NULL, KIOPS,
+			  RATIO_AT_LEAST, cases[i].at_least },
+			{ "qemu-storage-daemon", blk_run_vhost, NULL, CPU_US,
+			  RATIO_AT_MOST, 1 },
+		};
+
+		for (size_t j = 0; j < ARRAY_SIZE(rows); j++) {
+			int err = compare(c, &rows[j], &load);
+
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
 static const struct {
 	const char *what;
 	int (*measure)(const struct context *c);
 } measures[] = {
-	{ "mem", measure_mem },
-	{ "tmpfs", measure_tmpfs },
-	{ "disk", measure_disk },
-	{ "null", measure_null },
+	{ "mem", measure_mem },	  { "tmpfs", measure_tmpfs },
+	{ "disk", measure_disk }, { "null", measure_null },
+	{ "qemu", measure_qemu },
 };
 
-/* What a lean loop works on: the file, or memory like the disk's. */
-static int open_lean(struct context *c)
+/*
+ * What the peer works on: the file, a server's connection, or memory like the
+ * disk's.
+ */
+static int open_peer(struct context *c)
 {
 	struct blk_disk *disk = &c->disk;
 
+	if (strcmp(c->what, "null") == 0)
+		return 0;
+	if (strcmp(c->what, "qemu") == 0)
+		return vhost_blk_open(disk->file, RANDOM, &disk->vhost);
 	if (strcmp(c->what, "mem") != 0) {
 		disk->fd = open(disk->file, O_RDWR | O_CLOEXEC);
 		return disk->fd < 0 ? -errno : 0;
@@ -291,8 +341,8 @@ static int run(struct context *c)
 	c->disk.size_bytes = info.size_bytes;
 	c->disk.direct = strcmp(c->what, "disk") == 0;
 	err = fill(c);
-	if (!err && strcmp(c->what, "null") != 0)
-		err = open_lean(c);
+	if (!err)
+		err = open_peer(c);
 	if (err)
 		return err;
 	printf("%s: %llu MiB, %u ring(s) of %u page(s)\n", c->what,
@@ -308,16 +358,17 @@ int main(int argc, char **argv)
 {
 	struct blkfront_config config = { .buf_bytes = BUF_BYTES };
 	struct context c = { 0 };
-	uint32_t domid, vdev, pid;
+	uint32_t domid, vdev, pid, peer = 0;
 	char why[WHY_MAX];
 	int err;
 
-	if (argc != 8 ||
+	if (argc < 8 || argc > 9 ||
 	    num_parse_u32(argv[4], DOMID_FIRST_RESERVED - 1, &domid) ||
 	    num_parse_u32(argv[5], UINT32_MAX, &vdev) ||
-	    num_parse_u32(argv[6], INT32_MAX, &pid)) {
+	    num_parse_u32(argv[6], INT32_MAX, &pid) ||
+	    (argc == 9 && num_parse_u32(argv[8], INT32_MAX, &peer))) {
 		fprintf(stderr, "usage: blk short|full WHAT RUN-DIR DOMAIN "
-				"VDEV SERVER-PID FILE\n");
+				"VDEV SERVER-PID FILE [PEER-PID]\n");
 		return 2;
 	}
 	c.is_short = strcmp(argv[1], "short") == 0;
@@ -325,6 +376,7 @@ int main(int argc, char **argv)
 	c.what = argv[2];
 	c.disk.server = (pid_t)pid;
 	c.disk.file = argv[7];
+	c.peer = (pid_t)peer;
 	config.run_dir = argv[3];
 	config.domid = (domid_t)domid;
 	config.handle = vdev;
@@ -336,6 +388,7 @@ int main(int argc, char **argv)
 	err = run(&c);
 	if (err)
 		fprintf(stderr, "blk: %s: %s\n", c.what, strerror(-err));
+	vhost_blk_close(c.disk.vhost);
 	blkfront_close(c.disk.bf);
 	return err ? 1 : 0;
 }

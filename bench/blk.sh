@@ -5,18 +5,20 @@
 # Usage: blk.sh [short|full [WHAT...]]
 mode=${1:-short}
 [ $# -gt 0 ] && shift
-whats=${*:-null mem tmpfs disk}
+whats=${*:-null mem tmpfs disk qemu}
 . "${0%/*}/../tests/system/lib.sh"
 . "${0%/*}/lib-bench.sh"
 requires_cmd fio fio
+requires_cmd qemu-storage-daemon qemu-system-common
 
 PVSPLIT_RUN=$RUN
 export PVSPLIT_RUN
 size=256
 [ "$mode" = full ] && size=1024
 shm=$(mktemp /dev/shm/pvsplit-bench.XXXXXX)
+shared=$(mktemp /dev/shm/pvsplit-bench.XXXXXX)
 cleanup_more() {
-	rm -f "$shm"
+	rm -f "$shm" "$shared"
 }
 
 # attach TARGET VDEV
@@ -26,9 +28,26 @@ attach() {
 	exit 1
 }
 
-# measure WHAT VDEV FILE: on a disk that is attached
+# measure WHAT VDEV FILE [PEER-PID]: on a disk that is attached
 measure() {
-	"$BUILD/bench/blk" "$mode" "$1" "$RUN" 2 "$2" "$worker" "$3" || status=1
+	what=$1 vdev=$2
+	shift 2
+	"$BUILD/bench/blk" "$mode" "$what" "$RUN" 2 "$vdev" "$worker" "$@" ||
+		status=1
+}
+
+# qemu's server of vhost-user-blk, in a thread of its own; its pid in $qemu.
+start_qemu() {
+	taskset -c "$second" qemu-storage-daemon \
+		--object iothread,id=io \
+		--blockdev "driver=file,node-name=disk,filename=$1,aio=native,cache.direct=on" \
+		--export "vhost-user-blk,id=disk,node-name=disk,writable=on,iothread=io,addr.type=unix,addr.path=$2" \
+		>"$TMP/qemu.log" 2>&1 &
+	qemu=$!
+	daemons="$qemu $daemons"
+	wait_for 10 test -S "$2" && return
+	cat "$TMP/qemu.log" >&2
+	exit 1
 }
 
 start_daemon brokerd --run-dir "$RUN" || exit 1
@@ -56,6 +75,12 @@ for what in $whats; do
 		truncate -s "${size}M" "$TMP/disk"
 		attach "$TMP/disk" xvdd
 		measure disk 51760 "$TMP/disk"
+		;;
+	qemu)
+		truncate -s "${size}M" "$shared"
+		attach "$shared" xvde
+		start_qemu "$shared" "$TMP/qemu.sock"
+		measure qemu 51776 "$TMP/qemu.sock" "$qemu"
 		;;
 	esac
 done
