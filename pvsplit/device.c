@@ -190,12 +190,14 @@ static void watch_fired(void *arg, const char *path)
 
 /*
  * Wait until done says non-zero about the backend's directory. Returns that,
- * 0 at the deadline, or -errno (-EINTR: a signal). Quiet.
+ * 0 at the deadline, or -errno (-EINTR: a signal). Quiet. The time in which the
+ * store is away (it died and is being started again) is not the backend's.
  */
 static int
 wait_backend(struct pvsplit *ps, const struct device *dev, uint64_t deadline_ns,
 	     int (*done)(struct pvsplit *ps, const struct device *dev))
 {
+	uint64_t asked = clock_now_ns();
 	struct xs_watch *watch;
 	int ret;
 
@@ -203,9 +205,12 @@ wait_backend(struct pvsplit *ps, const struct device *dev, uint64_t deadline_ns,
 	if (ret)
 		return ret;
 	for (;;) {
-		uint64_t now = clock_now_ns(), until = now + RECHECK_NS;
+		uint64_t now, until;
 
 		ret = done(ps, dev);
+		now = clock_now_ns();
+		until = now + RECHECK_NS;
+		deadline_ns += now - asked;
 		if (ret || now >= deadline_ns)
 			break;
 		if (!xs_pending(ps->xs)) {
@@ -218,6 +223,7 @@ wait_backend(struct pvsplit *ps, const struct device *dev, uint64_t deadline_ns,
 		ret = xs_dispatch(ps->xs);
 		if (ret)
 			break;
+		asked = clock_now_ns();
 	}
 	xs_unwatch(ps->xs, watch);
 	return ret;
