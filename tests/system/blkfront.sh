@@ -10,6 +10,7 @@ fi
 requires_root
 requires_cmd mkfs.ext4 e2fsprogs
 requires_cmd losetup mount
+requires_cmd xenstore-read xenstore-utils
 [ -c /dev/fuse ] || skip_all "needs /dev/fuse"
 [ -b /dev/loop0 ] || [ -c /dev/loop-control ] || skip_all "needs loop devices"
 
@@ -44,7 +45,7 @@ refuses() {
 fuse="blkfront-fuse --domain 2 --vdev 51712"
 
 start_fuse() {
-	start_daemon $fuse "$MNT" || return 1
+	start_daemon $fuse "$@" "$MNT" || return 1
 	fuse_pid=$PID
 }
 
@@ -108,6 +109,77 @@ check_fails "nor the disk removed" rm -f "$MNT/disk"
 check "it ends with SIGTERM" stop_daemon "$fuse_pid"
 check "and is not mounted any more" not_mounted
 
+# ---- two queues, large requests, holes, another size
+refuses "no queue" 2 "from 1 to" $fuse --queues 0 "$MNT"
+refuses "a policy that there is not" 2 "reissue, queue or fail" \
+	$fuse --on-loss hope "$MNT"
+start_fuse --queues 2 || finish
+dom0() {
+	XENSTORED_PATH=$RUN/0/xenstore timeout 20 "$@"
+}
+[ "$(nproc)" -lt 2 ] || check "two queues and rings of 16 pages are in use" \
+	dom0 xenstore-read /local/domain/2/device/vbd/51712/queue-1/ring-ref15
+allocated() {
+	stat -c %b "$IMG"
+}
+both() {
+	"$@" "$TMP/data" && "$@" "$MNT/disk"
+}
+before=$(allocated)
+check "a hole of 8 MiB" both fallocate --punch-hole --offset 16MiB --length 8MiB
+check "... is one in the image" test "$(allocated)" -le $((before - 16000))
+check "a hole that begins and ends inside sectors" both fallocate \
+	--punch-hole --offset 1000001 --length 100000
+check "a hole inside one sector" both fallocate \
+	--punch-hole --offset 2000001 --length 100
+check "holes read as zeros, and nothing else has changed" \
+	cmp "$TMP/data" "$MNT/disk"
+check_fails "no hole is made by growing" fallocate --length 80MiB "$MNT/disk"
+
+loop=$(losetup --find --show --direct-io=on "$MNT/disk")
+before=$(allocated)
+check "a discard of the loop device" \
+	blkdiscard --offset 32MiB --length 4MiB "$loop"
+check "... is a hole in the image" test "$(allocated)" -le $((before - 8000))
+fallocate --punch-hole --offset 32MiB --length 4MiB "$TMP/data"
+
+resized() {
+	[ "$(stat -c %s "$MNT/disk")" -eq "$1" ] &&
+		[ "$(blockdev --getsize64 "$loop")" -eq "$1" ]
+}
+truncate -s 96M "$IMG"
+dom0 xenstore-write /local/domain/1/backend/vbd/2/51712/resize 1
+check "the file and the loop device follow the image's size" \
+	wait_for 10 resized $((96 << 20))
+truncate -s 96M "$TMP/data"
+losetup --detach "$loop"
+loop=
+
+kill_all_and_restart() {
+	worker=$(pgrep -P "$blkbackd_pid")
+	kill -9 "$blkbackd_pid" $worker
+	stop_daemon "$blkbackd_pid" 2>/dev/null
+	start_blkbackd
+}
+dd if=/dev/urandom of="$TMP/data" bs=1M count=96 conv=notrunc status=none
+(
+	for part in 0 1 2 3; do
+		dd if="$TMP/data" of="$MNT/disk" bs=1M count=24 \
+			skip=$((part * 24)) seek=$((part * 24)) \
+			conv=notrunc status=none &
+	done
+	wait
+) &
+writers=$!
+kill_all_and_restart
+check "large writes on two queues end when all of blkbackd is killed" \
+	wait $writers
+check "... and every byte is right" cmp "$TMP/data" "$MNT/disk"
+check "unmounting" umount "$MNT"
+check "ends it well" ends_with_0
+truncate -s 64M "$IMG"
+truncate -s 64M "$TMP/data"
+
 # ---- a file system on it, and deaths
 start_fuse || finish
 loop=$(losetup --find --show --direct-io=on "$MNT/disk")
@@ -143,13 +215,6 @@ kill_worker() {
 	for pid in $(pgrep -P "$blkbackd_pid"); do
 		kill -9 "$pid"
 	done
-}
-
-kill_all_and_restart() {
-	worker=$(pgrep -P "$blkbackd_pid")
-	kill -9 "$blkbackd_pid" $worker
-	stop_daemon "$blkbackd_pid" 2>/dev/null
-	start_blkbackd
 }
 
 copy_while "a copy goes on when the worker is killed" kill_worker
