@@ -48,7 +48,8 @@ static void usage(FILE *out)
 		"  --domain N     whose disk: this guest's domain id\n"
 		"  --vdev V       virtual device number, e.g. 51712 for xvda\n"
 		"  --read-only    never write, even if the disk allows it\n"
-		"  --queues N     threads with a ring each; default 1\n"
+		"  --queues N     threads with a ring each; default 2, or\n"
+		"                 1 on one CPU\n"
 		"  --on-loss P    when the backend is gone: reissue (wait, the\n"
 		"                 default), queue (fail what it had) or fail\n");
 }
@@ -79,6 +80,12 @@ static int parse_policy(const char *text, enum blkfront_policy *ret)
 	}
 	log_error("--on-loss wants reissue, queue or fail, not '%s'", text);
 	return -EINVAL;
+}
+
+/* A second thread pays where it has a CPU; more share /dev/fuse's one lock. */
+static uint32_t default_queues(void)
+{
+	return sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
 }
 
 static int parse_queues(const char *text, uint32_t *ret)
@@ -140,7 +147,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
 	opt->config.domid = (domid_t)domid;
 	opt->config.handle = vdev;
 	if (!opt->config.nr_queues)
-		opt->config.nr_queues = 1;
+		opt->config.nr_queues = default_queues();
 	opt->config.buf_bytes = (uint64_t)BUFFERS_BYTES * opt->config.nr_queues;
 	opt->mountpoint = argv[optind];
 	return 0;
@@ -276,6 +283,9 @@ static int open_disk(struct disk *disk, struct options *opt)
 	blkfront_info(disk->bf, &disk->info);
 	disk->size_bytes = disk->info.size_bytes;
 	disk->readonly = opt->readonly || disk->info.readonly;
+	disk->servers = calloc(opt->config.nr_queues, sizeof(struct server));
+	if (!disk->servers)
+		return -ENOMEM;
 	bytes_init(&disk->bytes, disk->bf);
 	pthread_mutex_init(&disk->buffers_lock, NULL);
 	disk->nr_servers = opt->config.nr_queues;
@@ -292,6 +302,7 @@ static void close_servers(struct disk *disk)
 	}
 	if (!disk->nr_servers)
 		return;
+	free(disk->servers);
 	bytes_fini(&disk->bytes);
 	pthread_mutex_destroy(&disk->buffers_lock);
 }

@@ -94,7 +94,7 @@ struct disk {
 	char path[PATH_MAX]; /* of the file */
 	int result;	     /* atomic: of the first server that ended */
 	unsigned nr_servers;
-	struct server servers[SERVERS_MAX];
+	struct server *servers;
 };
 
 static inline uint64_t disk_size(const struct disk *disk)
