@@ -86,7 +86,7 @@ struct storage_desc {
 	uint32_t discard_granularity_bytes;
 	uint32_t discard_alignment_bytes;
 	int32_t nr_fds;
-	char target[256]; /* for messages only */
+	char target[256]; /* its filters, and for messages */
 	char how[64];	  /* "direct I/O": how it is reached, for the log */
 };
 
@@ -156,6 +156,26 @@ extern const struct storage_ops *const storage_drivers[]; /* NULL-terminated */
 /* "NAME\tneeds LIBRARY": drivers that this build is without; NULL-terminated.
  */
 extern const char *const storage_left_out[];
+
+/*
+ * Monitor: storage_ops.acquire of the driver that claims target, whose text may
+ * begin with filters (storage/filter.h). Worker: storage_ops.open of the same.
+ */
+int storage_acquire(const char *target, uint32_t flags,
+		    struct storage_desc *desc, int fds[STORAGE_FDS_MAX],
+		    char *why, size_t why_size) PV_MUST_CHECK;
+int storage_open(const struct storage_desc *desc, const int *fds,
+		 struct storage **ret) PV_MUST_CHECK;
+/* How the filter number i is written, or NULL after the last one. */
+const char *storage_filter_help(unsigned i);
+
+/*
+ * Control thread: what goes wrong from now on, of the first fault filter before
+ * st: its arguments, or "off". What it held back goes on. why gets one sentence
+ * on failure. -EOPNOTSUPP: there is no such filter.
+ */
+int storage_set_faults(struct storage *st, const char *spec, char *why,
+		       size_t why_size) PV_MUST_CHECK;
 
 /* Find by target (monitor) or by name (worker); NULL when there is none. */
 const struct storage_ops *storage_find(const char *target);

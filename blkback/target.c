@@ -89,24 +89,15 @@ static int target_open(void *arg, domid_t domid, uint32_t handle,
 		       struct monitor_device *ret, char *why)
 {
 	struct target_config config;
-	const struct storage_ops *ops;
 	struct storage_desc desc;
 	int err;
 
 	err = ask_store(arg, domid, handle, &config, why);
 	if (err)
 		return err;
-	ops = storage_find(config.params);
-	if (!ops) {
-		snprintf(why, WHY_MAX,
-			 "%.100s: no driver serves this: give an absolute path "
-			 "or see blkbackd --list-drivers",
-			 config.params);
-		return -EINVAL;
-	}
-	err = ops->acquire(config.params,
-			   config.readonly ? STORAGE_READONLY : 0, &desc,
-			   ret->fds, why, WHY_MAX);
+	err = storage_acquire(config.params,
+			      config.readonly ? STORAGE_READONLY : 0, &desc,
+			      ret->fds, why, WHY_MAX);
 	if (err)
 		return err;
 	ret->nr_fds = (uint32_t)desc.nr_fds;
@@ -133,7 +124,6 @@ const struct monitor_ops target_ops = {
 int target_attach(struct monitor_client *mc, domid_t domid, uint32_t handle,
 		  struct storage **ret)
 {
-	const struct storage_ops *ops;
 	struct monitor_device dev;
 	struct storage_desc desc;
 	int err = monitor_client_open_device(mc, domid, handle, &dev);
@@ -144,10 +134,9 @@ int target_attach(struct monitor_client *mc, domid_t domid, uint32_t handle,
 	if (dev.info_bytes != sizeof(desc))
 		goto fail;
 	memcpy(&desc, dev.info, sizeof(desc));
-	ops = storage_by_name(desc.driver);
-	if (!ops || desc.nr_fds != (int32_t)dev.nr_fds)
+	if (desc.nr_fds != (int32_t)dev.nr_fds)
 		goto fail;
-	err = ops->open(&desc, dev.fds, ret);
+	err = storage_open(&desc, dev.fds, ret);
 	if (err)
 		goto fail;
 	return 0;

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * storage_files.c - files and block devices: which are refused, in which words,
+ * how they are reached, by which engine.
+ */
+#include "tests/unit/storage_suite.h"
+
+static void a_discard_gives_back_what_the_image_took(void)
+{
+	uint8_t *a = buffer(DISK_BYTES);
+	struct stat before, after;
+
+	make_dirs();
+	memset(a, 1, DISK_BYTES);
+	for (size_t w = 0; w < NR_WAYS; w++) {
+		struct rig r;
+
+		if (!ways[w].file)
+			continue;
+		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
+		UNIT_CHECK(one(&r, STORAGE_WRITE, 0, a, DISK_BYTES) == 0);
+		UNIT_CHECK(one(&r, STORAGE_FLUSH, 0, NULL, 0) == 0);
+		UNIT_REQUIRE(stat(ways[w].file, &before) == 0);
+		UNIT_CHECK(one(&r, STORAGE_DISCARD, 0, NULL, DISK_BYTES / 2) ==
+			   0);
+		UNIT_CHECK(one(&r, STORAGE_FLUSH, 0, NULL, 0) == 0);
+		UNIT_REQUIRE(stat(ways[w].file, &after) == 0);
+		UNIT_CHECK(after.st_blocks <= before.st_blocks * 3 / 4);
+		UNIT_CHECK(after.st_size == DISK_BYTES);
+		rig_close(&r);
+	}
+	munmap(a, DISK_BYTES);
+}
+
+/* What acquire says about target: its error, with pattern in the sentence. */
+static bool refuses(const char *target, uint32_t flags, int err,
+		    const char *pattern)
+{
+	struct way way = { "refused", target, flags, false, NULL, false };
+	struct rig r;
+	int got = rig_open(&r, &way, 0);
+
+	rig_close(&r);
+	if (got == err && strstr(r.why, pattern) && strstr(r.why, target))
+		return true;
+	printf("%s: %d, \"%s\"\n", target, got, r.why);
+	return false;
+}
+
+static void what_cannot_be_a_disk_is_refused_with_a_sentence(void)
+{
+	char path[128];
+
+	make_dirs();
+	snprintf(path, sizeof(path), "%s/none", dir);
+	UNIT_CHECK(refuses(path, 0, -ENOENT, "no such file"));
+	UNIT_CHECK(refuses(dir, 0, -EISDIR, "is a directory"));
+	UNIT_CHECK(refuses("/dev/null", 0, -ENOTBLK, "neither"));
+	snprintf(path, sizeof(path), "%s/empty", dir);
+	make_file(path, 0);
+	UNIT_CHECK(refuses(path, 0, -EINVAL, "is empty"));
+	snprintf(path, sizeof(path), "%s/odd", dir);
+	make_file(path, 1000);
+	UNIT_CHECK(refuses(path, 0, -EINVAL, "not a multiple of 512"));
+	snprintf(path, sizeof(path), "%s/disk/below", dir);
+	UNIT_CHECK(refuses(path, 0, -ENOTDIR, "no directory"));
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	UNIT_REQUIRE(mkfifo(path, 0600) == 0);
+	UNIT_CHECK(refuses(path, 0, -ENOTBLK, "neither"));
+	UNIT_CHECK(refuses("null:", 0, -EINVAL, "multiple of 512"));
+	UNIT_CHECK(refuses("null:0", 0, -EINVAL, "multiple of 512"));
+	UNIT_CHECK(refuses("null:1000", 0, -EINVAL, "multiple of 512"));
+	UNIT_CHECK(refuses("mem:x", 0, -EINVAL, "multiple of 512"));
+	UNIT_CHECK(refuses("mem:99999999999T", 0, -EINVAL, "multiple of 512"));
+	UNIT_CHECK(storage_find("relative/path") == NULL);
+	UNIT_CHECK(storage_find("") == NULL);
+	UNIT_CHECK(storage_by_name("uring") != NULL);
+	UNIT_CHECK(storage_by_name("other") == NULL);
+}
+
+static void permissions_are_explained(void)
+{
+	char path[128];
+	pid_t pid;
+	int status;
+
+	make_dirs();
+	snprintf(path, sizeof(path), "%s/guarded", shm_dir);
+	make_file(path, 4096);
+	UNIT_REQUIRE(chmod(path, 0444) == 0 && chmod(shm_dir, 0755) == 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		/* root may write everything: be somebody else. */
+		bool ok = geteuid() != 0 || (!setgid(65534) && !setuid(65534));
+
+		ok = ok && refuses(path, 0, -EACCES, "permission denied");
+		_exit(ok ? 0 : 1);
+	}
+	UNIT_CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	UNIT_CHECK(chmod(shm_dir, 0700) == 0);
+}
+
+static void an_image_is_one_writers_or_many_readers(void)
+{
+	const struct way *way =
+		way_named("direct or as the file system allows");
+	struct rig r, r2;
+
+	make_dirs();
+	UNIT_REQUIRE(rig_open(&r, way, 0) == 0);
+	UNIT_CHECK(refuses(way->target, 0, -EBUSY, "another disk already"));
+	UNIT_CHECK(refuses(way->target, STORAGE_READONLY, -EBUSY,
+			   "another disk already"));
+	rig_close(&r);
+	UNIT_CHECK(rig_open(&r, way, STORAGE_READONLY) == 0);
+	UNIT_CHECK(rig_open(&r2, way, STORAGE_READONLY) == 0);
+	rig_close(&r);
+	rig_close(&r2);
+}
+
+static void only_direct_io_asks_for_alignment(void)
+{
+	struct rig r;
+
+	make_dirs();
+	UNIT_REQUIRE(rig_open(&r, way_named("page cache"), 0) == 0);
+	UNIT_CHECK(r.desc.align_bytes == 1);
+	UNIT_CHECK(strstr(r.desc.how, "page cache") != NULL);
+	rig_close(&r);
+	UNIT_REQUIRE(rig_open(&r, way_named("tmpfs"), 0) == 0);
+	UNIT_CHECK(strstr(r.desc.how, "tmpfs") != NULL);
+	UNIT_CHECK(r.st->ops->wait_fd(r.ch) == -1);
+	UNIT_CHECK(r.st->ops->fence_fd(r.ch) == -1);
+	rig_close(&r);
+}
+
+UNIT_MAIN("storage_files", UNIT_TEST(a_discard_gives_back_what_the_image_took),
+	  UNIT_TEST(what_cannot_be_a_disk_is_refused_with_a_sentence),
+	  UNIT_TEST(permissions_are_explained),
+	  UNIT_TEST(an_image_is_one_writers_or_many_readers),
+	  UNIT_TEST(only_direct_io_asks_for_alignment),
+	  UNIT_TEST(nothing_is_left_behind))
