@@ -154,6 +154,9 @@ $(tests) $(oracle): %: %.o $(libs)
 # Tests that refuse memory.
 $(patsubst %,$(BUILD)/tests/unit/%,store_nomem store_journal_nomem): \
 	WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+# A frontend that does not know features.
+$(BUILD)/tests/system/blk_model: \
+	WRAP := -Wl,--wrap=xs_printf,--wrap=xs_read_u32_default
 $(replay): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o \
 		$(BUILD)/tests/fuzz/replay.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)

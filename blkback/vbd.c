@@ -110,14 +110,12 @@ static int connect_queues(struct vbd *v, const struct inflight_params *params)
 	int err = vbd_disk_open(v);
 
 	if (!err)
-		err = vbd_disk_publish(v, params->features &
-						  INFLIGHT_LARGE_SECTORS);
+		err = vbd_disk_adapt(v,
+				     params->features & INFLIGHT_LARGE_SECTORS);
+	if (!err)
+		err = vbd_disk_publish(v);
 	if (err) {
-		xenbus_fatal(v->dev, err,
-			     err == -EOPNOTSUPP
-				     ? "the disk has sectors of 4096 bytes and "
-				       "the frontend takes only 512"
-				     : "opening the disk");
+		xenbus_fatal(v->dev, err, "opening the disk");
 		return err;
 	}
 	err = vbd_queues_open(&v->queues, params, v->storage, &i);
@@ -229,6 +227,9 @@ static int take_over(struct vbd *v, int record_fd)
 
 	if (!err)
 		err = vbd_disk_open(v);
+	if (!err)
+		err = vbd_disk_adapt(v, vbd_queues_features(&v->queues) &
+						INFLIGHT_LARGE_SECTORS);
 	if (!err && (err = storage_look_again(v->storage)) > 0)
 		err = 0;
 	if (!err)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blkback/rmw.h"
 #include "blkback/target.h"
 #include "util/num.h"
 
@@ -33,12 +34,13 @@ int vbd_disk_open(struct vbd *v)
 	struct xenbus_device *dev = v->dev;
 	int err;
 
-	if (v->storage)
+	if (v->medium)
 		return 0;
 	err = target_attach(v->bb->control.monitor, dev->otherend_id,
-			    dev->handle, &v->storage);
+			    dev->handle, &v->medium);
 	if (err)
 		return err;
+	v->storage = v->medium;
 	log_info("%s: %s: %llu KiB, %s%s", dev->name, v->storage->desc.target,
 		 (unsigned long long)v->storage->desc.size_bytes / 1024,
 		 v->storage->desc.how,
@@ -47,11 +49,27 @@ int vbd_disk_open(struct vbd *v)
 	return 0;
 }
 
+static void drop_adapter(struct vbd *v)
+{
+	if (v->storage != v->medium)
+		v->storage->ops->close(v->storage);
+	v->storage = v->medium;
+}
+
 void vbd_disk_close(struct vbd *v)
 {
-	if (v->storage)
-		v->storage->ops->close(v->storage);
-	v->storage = NULL;
+	drop_adapter(v);
+	if (v->medium)
+		v->medium->ops->close(v->medium);
+	v->storage = v->medium = NULL;
+}
+
+int vbd_disk_adapt(struct vbd *v, bool large_sectors)
+{
+	drop_adapter(v);
+	if (large_sectors || v->medium->desc.sector_bytes == 512)
+		return 0;
+	return rmw_open(v->medium, &v->storage);
 }
 
 struct number {
@@ -133,13 +151,11 @@ static bool take_resize(struct vbd *v)
 	return !err;
 }
 
-int vbd_disk_publish(struct vbd *v, bool large_sectors)
+int vbd_disk_publish(struct vbd *v)
 {
 	const struct storage_desc *desc = &v->storage->desc;
 	int err;
 
-	if (desc->sector_bytes > 512 && !large_sectors)
-		return -EOPNOTSUPP;
 	(void)take_resize(v); /* asked for or not, we look now */
 	err = storage_look_again(v->storage);
 	if (err < 0)

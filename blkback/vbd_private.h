@@ -23,7 +23,8 @@ struct vbd {
 	struct blkback *bb;
 	struct xenbus_device *dev;
 	enum vbd_state state;
-	struct storage *storage; /* NULL: not open */
+	struct storage *medium;	 /* what was opened; NULL: not open */
+	struct storage *storage; /* what the frontend sees of it */
 	struct vbd_queues queues;
 	struct loop_timer *timer; /* starting: at once; fenced: patience */
 	int resume_err; /* why the predecessor's connection cannot go on */
@@ -39,10 +40,12 @@ void vbd_disk_close(struct vbd *v); /* idempotent */
 /* Write what we can do, before InitWait. */
 int vbd_disk_announce(struct vbd *v) PV_MUST_CHECK;
 /*
- * Write what the disk is, before Connected. large_sectors: the frontend takes
- * others than 512. -EOPNOTSUPP: it does not, and the disk has others.
+ * large_sectors: the frontend takes others than 512. It does not, and the disk
+ * has others: they are emulated from here on.
  */
-int vbd_disk_publish(struct vbd *v, bool large_sectors) PV_MUST_CHECK;
+int vbd_disk_adapt(struct vbd *v, bool large_sectors) PV_MUST_CHECK;
+/* Write what the disk is, before Connected. */
+int vbd_disk_publish(struct vbd *v) PV_MUST_CHECK;
 /*
  * Something in the directories changed: if it is `resize`, look at the size
  * again and tell the frontend.

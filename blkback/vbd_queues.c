@@ -303,6 +303,11 @@ int vbd_queues_fault(const struct vbd_queues *qs)
 	return fault;
 }
 
+uint32_t vbd_queues_features(const struct vbd_queues *qs)
+{
+	return inflight_params(qs->q[0].inflight)->features;
+}
+
 uint32_t vbd_queues_nr_recovered(const struct vbd_queues *qs)
 {
 	uint64_t nr = 0;

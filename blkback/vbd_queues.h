@@ -76,6 +76,8 @@ int vbd_queues_fence(struct vbd_queues *qs) PV_MUST_CHECK;
 /* ---- what they are doing ---- */
 
 int vbd_queues_fault(const struct vbd_queues *qs); /* the first one's, or 0 */
+/* What was agreed, of a disk that has queues: INFLIGHT_*. */
+uint32_t vbd_queues_features(const struct vbd_queues *qs);
 uint32_t vbd_queues_nr_recovered(const struct vbd_queues *qs);
 /* blkback_queue_cached and _expire, of all. */
 bool vbd_queues_cached(const struct vbd_queues *qs);

@@ -463,23 +463,19 @@ static void choose_range(struct actor *a, struct op *op)
 static void begin_model(struct actor *a, struct op *op)
 {
 	uint64_t first = op->io.offset_bytes / 512;
-	uint64_t end = first + op->io.size_bytes / 512;
+	uint64_t nr = op->io.size_bytes / 512;
 
 	if (op->io.op == STORAGE_READ) {
-		op->model = model_read_begin(a->model, first, end - first);
+		op->model = model_read_begin(a->model, first, nr);
 		return;
 	}
 	if (op->io.op == STORAGE_DISCARD) {
-		first = (first + 7) / 8 * 8;
-		end = end / 8 * 8;
-		if (end < first)
-			end = first;
+		op->model = model_discard_begin(a->model, first, nr, 8);
+		return;
 	}
-	op->model = model_change_begin(a->model, first, end - first,
-				       op->io.op == STORAGE_DISCARD);
-	if (op->io.op == STORAGE_WRITE)
-		for (uint64_t i = 0; i < end - first; i++)
-			model_fill(op->buf + i * 512, op->model.tag);
+	op->model = model_write_begin(a->model, first, nr);
+	for (uint64_t i = 0; i < nr; i++)
+		model_fill(op->buf + i * 512, op->model.tag);
 }
 
 static void submit_one(struct actor *a)

@@ -23,6 +23,7 @@
 
 struct model_write {
 	uint64_t tag, begun, ended;
+	bool perhaps; /* it may have left the sector as it was */
 };
 
 struct model_sector {
@@ -108,16 +109,38 @@ static inline struct model_op model_read_begin(struct model *m, uint64_t first,
 	return op;
 }
 
-static inline struct model_op
-model_change_begin(struct model *m, uint64_t first, uint64_t nr, bool zeros)
+static inline struct model_op model_write_begin(struct model *m, uint64_t first,
+						uint64_t nr)
 {
 	struct model_op op;
 
 	pthread_mutex_lock(&m->lock);
-	op = model_begin(m, first, nr, zeros ? 0 : m->next_tag++);
+	op = model_begin(m, first, nr, m->next_tag++);
 	for (uint64_t i = first; i < first + nr; i++)
 		model_add(&m->sectors[i],
-			  (struct model_write){ op.tag, op.begun, NEVER });
+			  (struct model_write){ .tag = op.tag,
+						.begun = op.begun,
+						.ended = NEVER });
+	pthread_mutex_unlock(&m->lock);
+	return op;
+}
+
+/* Zeros where there are whole units; at the edges zeros or what there was. */
+static inline struct model_op
+model_discard_begin(struct model *m, uint64_t first, uint64_t nr, uint64_t unit)
+{
+	uint64_t whole = (first + unit - 1) / unit * unit;
+	uint64_t end = (first + nr) / unit * unit;
+	struct model_op op;
+
+	pthread_mutex_lock(&m->lock);
+	op = model_begin(m, first, nr, 0);
+	for (uint64_t i = first; i < first + nr; i++)
+		model_add(&m->sectors[i],
+			  (struct model_write){ .begun = op.begun,
+						.ended = NEVER,
+						.perhaps = i < whole ||
+							   i >= end });
 	pthread_mutex_unlock(&m->lock);
 	return op;
 }
@@ -146,7 +169,8 @@ static inline bool model_allows(const struct model_sector *s, uint64_t tag,
 	uint64_t newest = 0; /* begin of what was over by then */
 
 	for (unsigned k = 0; k < s->nr; k++)
-		if (s->writes[k].ended < begun && s->writes[k].begun > newest)
+		if (!s->writes[k].perhaps && s->writes[k].ended < begun &&
+		    s->writes[k].begun > newest)
 			newest = s->writes[k].begun;
 	for (unsigned k = s->nr; k-- > 0;)
 		if (s->writes[k].tag == tag && s->writes[k].ended >= newest)
