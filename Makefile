@@ -28,21 +28,22 @@ DEPS.netback         := abi util platform ring grant worker xenbus monitor \
 DEPS.netback/nic     := abi util netback/nic.h
 DEPS.blkfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.blkfront/fuse   := abi util blkfront
+DEPS.blkfront/tools  := abi/grant.h util blkfront/blkfront.h
 DEPS.blkfront/nbdkit := abi/grant.h util blkfront/blkfront.h blkfront/bytes.h
 DEPS.netfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h \
 	xenstore-lite/xs_page.h
 COMPONENTS := abi util platform ring grant xenstore-lite broker worker xenbus \
 	monitor blkback blkback/storage netback netback/nic blkfront blkfront/fuse \
-	netfront pvsplit
+	blkfront/tools netfront pvsplit
 
 # What is loaded or linked by programs that are not ours; see "pic" below.
 PLUGINS := blkfront/nbdkit
 
 # Programs: FOLDER/NAME is FOLDER/NAME.c plus the libraries, as BUILD/bin/NAME.
 PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
-	netback/netbackd blkfront/fuse/blkfront-fuse netfront/netfront-tap \
-	pvsplit/pvsplit
+	netback/netbackd blkfront/fuse/blkfront-fuse blkfront/tools/blkfront-bench \
+	netfront/netfront-tap pvsplit/pvsplit
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.xenstored-lite := $(call pkg,--libs,zlib)
@@ -58,6 +59,7 @@ LIBS.drivers       := $(foreach d,$(drivers),$(HAVE.$(d)))
 LIBS.blkbackd      := $(call pkg,--libs,liburing zlib) $(LIBS.drivers)
 LIBS.netbackd      := $(call pkg,--libs,libnl-route-3.0)
 LIBS.blkfront-fuse := $(call pkg,--libs,fuse3)
+LIBS.blkfront-bench := $(call pkg,--libs,jansson zlib)
 LIBS.netfront-tap  := $(call pkg,--libs,libnl-route-3.0)
 LIBS.pvsplit       := $(call pkg,--libs,libnl-route-3.0 jansson)
 # Unit tests may reach any component.

@@ -47,6 +47,12 @@ const struct command commands[] = {
 	{ "block-detach", "DOMAIN VDEV [--force]", "take a disk away", NULL,
 	  "pvsplit block-detach web xvda", detach_options, 2, 2, false,
 	  block_detach_run },
+	{ "block-bench", "DOMAIN VDEV | --disk SPEC", "measure a disk",
+	  block_bench_help,
+	  "pvsplit block-bench web xvda --runtime 10\n"
+	  "pvsplit block-bench --disk /srv/scratch.img,raw,xvda,rw "
+	  "--mode randwrite --write --verify",
+	  block_bench_options, 0, 2, false, block_bench_run },
 	{ "network-attach", "DOMAIN [SPEC] [--backend DOMAIN] [--no-wait]",
 	  "give a domain a network interface", network_help,
 	  "pvsplit network-attach web mac=00:16:3e:01:02:03,bridge=br0",

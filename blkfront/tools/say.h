@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * say.h - sizes and times as people read them. Pure; any thread.
+ */
+#ifndef BLKFRONT_TOOLS_SAY_H
+#define BLKFRONT_TOOLS_SAY_H
+
+#include <stdint.h>
+
+#define SAY_BYTES 24 /* room for any of them */
+
+/* "512 B", "4.0 KiB", "1.5 GiB" */
+void say_bytes(uint64_t bytes, char *buf);
+/* "950 ns", "12.3 us", "1.5 s", "4m05s" */
+void say_duration(uint64_t ns, char *buf);
+
+#endif /* BLKFRONT_TOOLS_SAY_H */
