@@ -4,9 +4,9 @@
  * it; see vbd_private.h. Neighbours: target.c, storage.h. Control thread.
  *
  * Resize: whoever changed the size of what is behind the disk writes `resize`
- * into the backend's directory. The node is removed first, then the size is
- * asked for, `sectors` is written, and the state anew, as it was: its watch is
- * how a frontend learns of the new size.
+ * into the backend's directory. The size is asked for, `sectors` is written,
+ * and the state anew, as it was: its watch is how a frontend learns of the new
+ * size. Then the node is removed.
  */
 #include "blkback/vbd_private.h"
 
@@ -133,22 +133,25 @@ int vbd_disk_announce(struct vbd *v)
 	return err ? err : announce_discard(v);
 }
 
-/* Was a look at the size asked for? Then it is not any more. */
-static bool take_resize(struct vbd *v)
+static bool resize_wanted(const struct vbd *v)
+{
+	char text[32];
+
+	return xs_read_str(v->dev->xs, XS_NO_TXN, v->dev->node, "resize", text,
+			   sizeof(text)) != -ENOENT;
+}
+
+static void resize_done(struct vbd *v)
 {
 	struct xenbus_device *dev = v->dev;
-	char path[sizeof(dev->node) + sizeof("/resize")], text[32];
-	int err = xs_read_str(dev->xs, XS_NO_TXN, dev->node, "resize", text,
-			      sizeof(text));
+	char path[sizeof(dev->node) + sizeof("/resize")];
+	int err;
 
-	if (err == -ENOENT)
-		return false;
 	snprintf(path, sizeof(path), "%s/resize", dev->node);
 	err = xs_rm(dev->xs, XS_NO_TXN, path);
 	if (err)
 		log_limited(&dev->limit, LOG_WARN, "%s: removing %s: %s",
 			    dev->name, path, strerrordesc_np(-err));
-	return !err;
 }
 
 int vbd_disk_publish(struct vbd *v)
@@ -156,7 +159,8 @@ int vbd_disk_publish(struct vbd *v)
 	const struct storage_desc *desc = &v->storage->desc;
 	int err;
 
-	(void)take_resize(v); /* asked for or not, we look now */
+	if (resize_wanted(v))
+		resize_done(v);
 	err = storage_look_again(v->storage);
 	if (err < 0)
 		return err;
@@ -188,21 +192,30 @@ static void tell_size(struct vbd *v)
 			 (unsigned long long)size_bytes / 1024);
 }
 
-void vbd_disk_changed(struct vbd *v)
+static void look(struct vbd *v)
 {
-	struct xenbus_device *dev = v->dev;
-	int err;
+	int err = storage_look_again(v->storage);
 
-	if (!v->storage || !take_resize(v))
-		return;
-	err = storage_look_again(v->storage);
 	if (err > 0)
 		tell_size(v);
 	else if (err)
-		log_limited(&dev->limit, LOG_WARN,
-			    "%s: its new size cannot be used: %s", dev->name,
+		log_limited(&v->dev->limit, LOG_WARN,
+			    "%s: its new size cannot be used: %s", v->dev->name,
 			    err == -ENOSPC ? "it is empty"
 					   : strerrordesc_np(-err));
+}
+
+/*
+ * Whoever asked goes on when the node is gone: by then all is told. Who asks
+ * while we tell finds the node in place: so one more look after it.
+ */
+void vbd_disk_changed(struct vbd *v)
+{
+	if (!v->storage || !resize_wanted(v))
+		return;
+	look(v);
+	resize_done(v);
+	look(v);
 }
 
 void vbd_disk_resumed(struct vbd *v)
@@ -212,7 +225,7 @@ void vbd_disk_resumed(struct vbd *v)
 	int err = xs_read_u64(dev->xs, XS_NO_TXN, dev->node, "sectors",
 			      UINT64_MAX, &told);
 
-	(void)take_resize(v);
 	if (!err && told != storage_size_bytes(v->storage) / 512)
 		tell_size(v);
+	vbd_disk_changed(v);
 }

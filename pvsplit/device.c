@@ -188,14 +188,8 @@ static void watch_fired(void *arg, const char *path)
 	(void)path;
 }
 
-/*
- * Wait until done says non-zero about the backend's directory. Returns that,
- * 0 at the deadline, or -errno (-EINTR: a signal). Quiet. The time in which the
- * store is away (it died and is being started again) is not the backend's.
- */
-static int
-wait_backend(struct pvsplit *ps, const struct device *dev, uint64_t deadline_ns,
-	     int (*done)(struct pvsplit *ps, const struct device *dev))
+int device_wait(struct pvsplit *ps, const struct device *dev,
+		uint64_t deadline_ns, device_done_fn *done)
 {
 	uint64_t asked = clock_now_ns();
 	struct xs_watch *watch;
@@ -351,7 +345,7 @@ static int go_offline(struct pvsplit *ps, const struct device *dev,
 	struct device copy = *dev;
 	int err = xs_transaction(ps->xs, offline_txn, &copy);
 
-	return err ? err : wait_backend(ps, dev, deadline_ns, closed);
+	return err ? err : device_wait(ps, dev, deadline_ns, closed);
 }
 
 /* The backend would not have it: say why, and leave nothing behind. */
@@ -444,7 +438,7 @@ int device_attach(struct pvsplit *ps, const char *command,
 				command, device_name(dev), strerror(-err));
 	if (!wait)
 		return 0;
-	err = wait_backend(ps, dev, clock_now_ns() + DEVICE_ATTACH_NS, taken);
+	err = device_wait(ps, dev, clock_now_ns() + DEVICE_ATTACH_NS, taken);
 	return err > 0 ? 0 : attach_undo(ps, command, dev, err);
 }
 

@@ -74,6 +74,15 @@ int device_detach(struct pvsplit *ps, const char *command,
 		  uint64_t deadline_ns) PV_MUST_CHECK;
 
 /*
+ * Wait until done says non-zero about the backend's directory. Returns that,
+ * 0 at the deadline, or -errno (-EINTR: a signal). Quiet. The time in which the
+ * store is away (it died and is being started again) is not the backend's.
+ */
+typedef int device_done_fn(struct pvsplit *ps, const struct device *dev);
+int device_wait(struct pvsplit *ps, const struct device *dev,
+		uint64_t deadline_ns, device_done_fn *done) PV_MUST_CHECK;
+
+/*
  * Call fn for every device of the kind (of domid, or of all domains when
  * domid is DEVICE_ALL), in the order of domain and handle. Stops when fn
  * returns non-zero, with that value. Quiet.
@@ -94,6 +103,10 @@ void device_json_add(struct pvsplit *ps, json_t *object,
 		     const char *key);
 
 /* The commands KIND-list [DOMAIN] and KIND-detach DOMAIN HANDLE. */
+/* For commands that begin with DOMAIN HANDLE: connect, and find the device. */
+int device_find_args(struct pvsplit *ps, const struct args *args,
+		     enum device_kind kind, uint32_t handle,
+		     struct device *ret) PV_MUST_CHECK;
 int device_list_run(struct pvsplit *ps, const struct args *args,
 		    enum device_kind kind, device_fn *add,
 		    const struct column *columns);

@@ -181,10 +181,9 @@ int device_list_run(struct pvsplit *ps, const struct args *args,
 	return output_list(ps, list, columns);
 }
 
-int device_detach_run(struct pvsplit *ps, const struct args *args,
-		      enum device_kind kind, uint32_t handle)
+int device_find_args(struct pvsplit *ps, const struct args *args,
+		     enum device_kind kind, uint32_t handle, struct device *ret)
 {
-	struct device dev;
 	domid_t domid;
 	int err = pvsplit_connect(ps);
 
@@ -192,7 +191,7 @@ int device_detach_run(struct pvsplit *ps, const struct args *args,
 		err = domain_resolve(ps, args->command, args->words[0], &domid);
 	if (err)
 		return err;
-	err = device_find(ps, kind, domid, handle, &dev);
+	err = device_find(ps, kind, domid, handle, ret);
 	if (err == -ENOENT)
 		return complain(err,
 				"%s: domain %u has no %s %s; 'pvsplit "
@@ -205,6 +204,17 @@ int device_detach_run(struct pvsplit *ps, const struct args *args,
 				"%s: cannot read the store: %s; see "
 				"'pvsplit status'",
 				args->command, strerror(-err));
+	return 0;
+}
+
+int device_detach_run(struct pvsplit *ps, const struct args *args,
+		      enum device_kind kind, uint32_t handle)
+{
+	struct device dev;
+	int err = device_find_args(ps, args, kind, handle, &dev);
+
+	if (err)
+		return err;
 	return device_detach(ps, args->command, &dev,
 			     args_get(args, "force") != NULL,
 			     clock_now_ns() + DEVICE_DETACH_NS);

@@ -12,8 +12,9 @@
 extern const struct cmd_option up_options[], domain_create_options[],
 	attach_options[], detach_options[], run_options[], demo_options[],
 	store_stats_options[], block_bench_options[];
-extern const char up_help[], block_help[], network_help[], run_help[],
-	demo_help[], store_stats_help[], store_ring_help[], block_bench_help[];
+extern const char up_help[], block_help[], block_resize_help[], network_help[],
+	run_help[], demo_help[], store_stats_help[], store_ring_help[],
+	block_bench_help[];
 
 int up_run(struct pvsplit *ps, const struct args *args);
 int down_run(struct pvsplit *ps, const struct args *args);
@@ -23,6 +24,7 @@ int domain_destroy_run(struct pvsplit *ps, const struct args *args);
 int domain_list_run(struct pvsplit *ps, const struct args *args);
 int block_attach_run(struct pvsplit *ps, const struct args *args);
 int block_list_run(struct pvsplit *ps, const struct args *args);
+int block_resize_run(struct pvsplit *ps, const struct args *args);
 int block_detach_run(struct pvsplit *ps, const struct args *args);
 int block_bench_run(struct pvsplit *ps, const struct args *args);
 int network_attach_run(struct pvsplit *ps, const struct args *args);

@@ -37,7 +37,8 @@ kill_worker() {
 # front IMAGE [MODE]: attach IMAGE as xvda and show it as $MNT/disk.
 front() {
 	pvsplit block-attach guest "$1,raw,xvda,${2:-w}" &&
-		start_daemon blkfront-fuse --domain "$guest" --vdev 51712 "$MNT" &&
+		start_daemon blkfront-fuse --domain "$guest" --vdev 51712 \
+			--queues "${queues:-1}" "$MNT" &&
 		fuse=$PID
 }
 
@@ -57,7 +58,7 @@ fds_of() {
 
 # ---- command line
 check_output "the drivers are listed" "null mem uring" sh -c \
-	"blkbackd --list-drivers | cut -f 1 | xargs"
+	"blkbackd --list-drivers | cut -f 1 | grep -xE 'null|mem|uring' | xargs"
 for args in "--fly" "" "--domain" "--domain x" "--domain 1 extra" \
 	"--domain 1 --workers 0" "--domain 1 --workers 1000000"; do
 	check "usage: [$args] is status 2" sh -c "blkbackd $args; [ \$? -eq 2 ]"
@@ -135,7 +136,58 @@ check "the image has a clean file system" e2fsck -fn "$IMG"
 check_output "behind the driver's back it is equal" "$sum" sh -c \
 	"head -c 209715200 '$IMG' | sha256sum"
 
+# ---- several queues, and workers that die under all of them
+queues=2
+check "a disk of two queues is attached" front "$IMG"
+check "it has them" log_says "2 queues, ring of"
+kills=0
+dd if=/dev/zero of="$MNT/disk" bs=64k count=3200 conv=notrunc 2>"$TMP/dd"
+for part in 0 1 2 3; do
+	dd if="$TMP/full.img" of="$MNT/disk" bs=1M count=50 skip=$((part * 50)) \
+		seek=$((part * 50)) conv=notrunc,fsync 2>"$TMP/dd$part" &
+	eval "dd$part=\$!"
+done
+while ! process_gone "$dd3" && [ $kills -lt 8 ]; do
+	kill_worker || break
+	kills=$((kills + 1))
+	sleep 0.1
+done
+wait "$dd0" && wait "$dd1" && wait "$dd2" && wait "$dd3"
+check "four copies at once end well" [ $? -eq 0 ]
+check "workers were killed during it" [ "$kills" -ge 1 ]
+check_output "read back through both rings it is equal" "$sum" sh -c \
+	"head -c 209715200 '$MNT/disk' | sha256sum"
+unfront
+check_output "behind the driver's back it is equal" "$sum" sh -c \
+	"head -c 209715200 '$IMG' | sha256sum"
+queues=1
+
+# ---- another size, while it is used
+front "$IMG"
+has_size() {
+	[ "$(stat -c %s "$MNT/disk")" -eq "$1" ]
+}
+truncate -s 300M "$IMG"
+check_output "a grown image is told" "domain $guest: xvda has 314572800 bytes" \
+	pvsplit block-resize guest xvda
+check "the frontend has the new size" wait_for 5 has_size 314572800
+check "and writes there" dd if="$TMP/full.img" of="$MNT/disk" bs=1M count=40 \
+	seek=260 conv=notrunc,fsync
+kill_worker
+check "the next worker has it too" cmp -n 41943040 "$TMP/full.img" \
+	"$MNT/disk" 0 272629760
+truncate -s 200M "$IMG"
+check_output "a shrunk one as well" "domain $guest: xvda has 209715200 bytes" \
+	pvsplit block-resize guest xvda
+check "the frontend has the smaller size" wait_for 5 has_size 209715200
+truncate -s 256M "$IMG"
+pvsplit block-resize guest xvda >/dev/null
+check "back as it was" wait_for 5 has_size 268435456
+unfront
+
 # ---- what is wrong
+check "a disk that is not there has no size" sh -c \
+	"! pvsplit block-resize guest xvdz"
 read_only() {
 	front "$IMG" r && ! dd if=/dev/zero of="$MNT/disk" bs=4k count=1 conv=notrunc
 }
