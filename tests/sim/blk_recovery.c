@@ -23,13 +23,11 @@
 #include <unistd.h>
 
 #include "blkback/queue.h"
-#include "platform/private.h"
 #include "ring/ring.h"
+#include "tests/sim/arena_platform.h"
 #include "tests/unit/unit.h"
 
-#define DOMID	     3
 #define HANDLE	     51712u
-#define RING_REF     100u /* the arena's pages have these references */
 #define NR_REQUESTS  48u
 #define BATCH	     6u
 #define NR_ROUNDS    (NR_REQUESTS / 2) /* a round answers two */
@@ -75,76 +73,8 @@ struct front {
 	unsigned nr_wrong;
 };
 
-/* ---- a platform and a storage over an arena --------------------------------
+/* ---- a storage over an arena --------------------------------
  */
-
-struct fake {
-	struct platform platform;
-	struct arena *arena;
-};
-
-static int fake_map(struct platform *p, domid_t domid, const grant_ref_t *refs,
-		    uint32_t nr, bool writable, struct grant_map *ret)
-{
-	struct fake *f = (struct fake *)p;
-	uint32_t idx = refs[0] - RING_REF;
-
-	if (nr != 1 || idx > NR_PAGES || domid != DOMID)
-		return -EACCES;
-	*ret = (struct grant_map){
-		.base = shared_of(f->arena->ring + (size_t)idx * PV_PAGE_SIZE),
-		.nr_pages = nr,
-		.domid = domid,
-		.writable = writable,
-	};
-	return 0;
-}
-
-static void fake_unmap(struct platform *p, struct grant_map *map)
-{
-	(void)p;
-	(void)map;
-}
-
-static const struct platform_ops fake_ops;
-
-static int fake_bind(struct platform *p, domid_t remote,
-		     evtchn_port_t remote_port, struct evtchn **ret)
-{
-	static struct evtchn ev = { .ops = &fake_ops, .fd = -1 };
-
-	(void)p;
-	(void)remote;
-	ev.port = remote_port;
-	*ret = &ev;
-	return 0;
-}
-
-static void fake_notify(struct evtchn *ev)
-{
-	(void)ev;
-}
-
-static int fake_clear(struct evtchn *ev)
-{
-	(void)ev;
-	return 0;
-}
-
-static void fake_close(struct evtchn *ev, bool keep)
-{
-	(void)ev;
-	(void)keep;
-}
-
-static const struct platform_ops fake_ops = {
-	.map = fake_map,
-	.unmap = fake_unmap,
-	.evtchn_bind = fake_bind,
-	.evtchn_notify = fake_notify,
-	.evtchn_clear = fake_clear,
-	.evtchn_close = fake_close,
-};
 
 /*
  * Carries out one at a time and never in the ring's order: the newest first,
@@ -240,7 +170,7 @@ static const struct storage_ops slow_ops = {
  * ------------------------------------------------------------- */
 
 struct backend {
-	struct fake platform;
+	struct arena_platform platform;
 	struct slow_disk disk;
 	struct blkback_queue *queue;
 };
@@ -257,8 +187,9 @@ static int backend_open(struct backend *b, struct arena *arena,
 	};
 
 	memset(b, 0, sizeof(*b));
-	b->platform.platform.ops = &fake_ops;
-	b->platform.arena = arena;
+	b->platform.platform.ops = &arena_ops;
+	b->platform.base = arena->ring;
+	b->platform.nr_pages = 1 + NR_PAGES;
 	b->disk.arena = arena;
 	b->disk.oldest_first = resume;
 	storage_init(&b->disk.storage, &slow_ops,
@@ -301,7 +232,7 @@ static void front_issue(struct front *f, struct arena *arena, uint32_t nr)
 			.nr_segments = 1,
 			.id = id,
 			.sector_number = id,
-			.seg[0] = { .gref = RING_REF + 1 + id / 8,
+			.seg[0] = { .gref = ARENA_REF + 1 + id / 8,
 				    .first_sect = id % 8,
 				    .last_sect = id % 8 },
 		};
@@ -402,10 +333,10 @@ static void state_fini(struct state *s)
 static int state_make(struct state *s)
 {
 	struct inflight_params params = {
-		.domid = DOMID,
+		.domid = ARENA_DOMID,
 		.handle = HANDLE,
 		.nr_queues = 1,
-		.ring_refs = { RING_REF },
+		.ring_refs = { ARENA_REF },
 		.evtchn_port = 1,
 		.features = INFLIGHT_PERSISTENT,
 	};
@@ -446,7 +377,8 @@ static int state_copy(const struct state *from, struct state *to)
 
 static int resume(struct state *s, struct backend *b, struct inflight **record)
 {
-	int err = inflight_attach(dup(s->record_fd), DOMID, HANDLE, 0, record);
+	int err = inflight_attach(dup(s->record_fd), ARENA_DOMID, HANDLE, 0,
+				  record);
 
 	return err ? err : backend_open(b, s->arena, *record, true);
 }
@@ -505,7 +437,8 @@ static void child_first(struct state *s)
 	struct inflight *record;
 	struct backend b;
 
-	if (inflight_attach(dup(s->record_fd), DOMID, HANDLE, 0, &record) ||
+	if (inflight_attach(dup(s->record_fd), ARENA_DOMID, HANDLE, 0,
+			    &record) ||
 	    backend_open(&b, s->arena, record, false))
 		_exit(1);
 	raise(SIGSTOP);

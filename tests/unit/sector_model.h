@@ -162,6 +162,16 @@ static inline void model_change_end(struct model *m, const struct model_op *op)
 	pthread_mutex_unlock(&m->lock);
 }
 
+/* May tag be there, when a write that began at newest certainly has been? */
+static inline bool model_allows_since(const struct model_sector *s,
+				      uint64_t tag, uint64_t newest)
+{
+	for (unsigned k = s->nr; k-- > 0;)
+		if (s->writes[k].tag == tag && s->writes[k].ended >= newest)
+			return true;
+	return false;
+}
+
 /* May a read that began then have seen tag? */
 static inline bool model_allows(const struct model_sector *s, uint64_t tag,
 				uint64_t begun)
@@ -172,10 +182,7 @@ static inline bool model_allows(const struct model_sector *s, uint64_t tag,
 		if (!s->writes[k].perhaps && s->writes[k].ended < begun &&
 		    s->writes[k].begun > newest)
 			newest = s->writes[k].begun;
-	for (unsigned k = s->nr; k-- > 0;)
-		if (s->writes[k].tag == tag && s->writes[k].ended >= newest)
-			return true;
-	return false;
+	return model_allows_since(s, tag, newest);
 }
 
 static inline bool model_is_right(const struct model_sector *s,
