@@ -157,7 +157,7 @@ static void list_drivers(void)
 		printf("%s\t%s\n", storage_drivers[i]->name,
 		       storage_drivers[i]->help);
 	for (unsigned i = 0; storage_filter_help(i); i++)
-		printf("filter\t%s\n", storage_filter_help(i));
+		printf("%s\n", storage_filter_help(i));
 	for (unsigned i = 0; storage_left_out[i]; i++)
 		printf("left out of this build: %s\n", storage_left_out[i]);
 }

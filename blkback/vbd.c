@@ -181,6 +181,7 @@ static int vbd_disconnect(struct xenbus_device *dev)
 static void vbd_changed(struct xenbus_device *dev)
 {
 	vbd_disk_changed(dev->priv);
+	vbd_faults_changed(dev->priv);
 }
 
 static void vbd_remove(struct xenbus_device *dev)

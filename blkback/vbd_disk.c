@@ -46,6 +46,7 @@ int vbd_disk_open(struct vbd *v)
 		 v->storage->desc.how,
 		 v->storage->desc.flags & STORAGE_READONLY ? ", read-only"
 							   : "");
+	vbd_faults_opened(v);
 	return 0;
 }
 

@@ -54,6 +54,13 @@ void vbd_disk_changed(struct vbd *v);
 /* A predecessor's frontend goes on: tell it what that one did not. */
 void vbd_disk_resumed(struct vbd *v);
 
+/* ---- vbd_faults.c ---- */
+
+/* If it is `fault`: set other faults, and answer. */
+void vbd_faults_changed(struct vbd *v);
+/* The storage was opened: what was set before is in force again. */
+void vbd_faults_opened(struct vbd *v);
+
 /* ---- vbd.c ---- */
 
 /* Everything of a connection, in reverse; nothing is in flight. */

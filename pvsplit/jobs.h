@@ -14,7 +14,7 @@ extern const struct cmd_option up_options[], domain_create_options[],
 	store_stats_options[], block_bench_options[];
 extern const char up_help[], block_help[], block_resize_help[], network_help[],
 	run_help[], demo_help[], store_stats_help[], store_ring_help[],
-	block_bench_help[];
+	block_bench_help[], block_fault_help[];
 
 int up_run(struct pvsplit *ps, const struct args *args);
 int down_run(struct pvsplit *ps, const struct args *args);
@@ -27,6 +27,7 @@ int block_list_run(struct pvsplit *ps, const struct args *args);
 int block_resize_run(struct pvsplit *ps, const struct args *args);
 int block_detach_run(struct pvsplit *ps, const struct args *args);
 int block_bench_run(struct pvsplit *ps, const struct args *args);
+int block_fault_run(struct pvsplit *ps, const struct args *args);
 int network_attach_run(struct pvsplit *ps, const struct args *args);
 int network_list_run(struct pvsplit *ps, const struct args *args);
 int network_detach_run(struct pvsplit *ps, const struct args *args);

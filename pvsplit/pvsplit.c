@@ -57,6 +57,12 @@ const struct command commands[] = {
 	  "pvsplit block-bench --disk /srv/scratch.img,raw,xvda,rw "
 	  "--mode randwrite --write --verify",
 	  block_bench_options, 0, 2, false, block_bench_run },
+	{ "block-fault", "DOMAIN VDEV SPEC",
+	  "let things go wrong with a disk, to test what uses it",
+	  block_fault_help,
+	  "pvsplit block-fault web xvda write:one-in=100:error=EIO\n"
+	  "pvsplit block-fault web xvda off",
+	  NULL, 3, 3, false, block_fault_run },
 	{ "network-attach", "DOMAIN [SPEC] [--backend DOMAIN] [--no-wait]",
 	  "give a domain a network interface", network_help,
 	  "pvsplit network-attach web mac=00:16:3e:01:02:03,bridge=br0",

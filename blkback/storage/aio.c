@@ -222,6 +222,8 @@ static bool aio_flush(struct storage_channel *ch)
 	struct aio_channel *c = channel_of(ch);
 	unsigned first = 0;
 
+	if (!c->nr_batch)
+		return true;
 	while (first < c->nr_batch) {
 		int nr = io_submit(c->ctx, c->nr_batch - first,
 				   c->batch + first);

@@ -440,7 +440,7 @@ static const struct storage_ops fault_ops = {
 
 const struct storage_filter filter_fault = {
 	.name = "fault",
-	.help = "fault:SPEC,TARGET\tany other, with errors, delays, torn "
+	.help = "fault\tfault:SPEC,TARGET\tany other, with errors, delays, torn "
 		"writes: see blkbackd(8)",
 	.args_prefix = "",
 	.acquire = fault_acquire,

@@ -27,7 +27,7 @@ struct filter_channel {
 
 struct storage_filter {
 	const char *name;
-	const char *help;
+	const char *help; /* "NAME\tHOW IT IS WRITTEN\tWHAT IT DOES" */
 	/* Arguments begin with this, or there are none. "": always there. */
 	const char *args_prefix;
 	unsigned nr_fds; /* 0 or 1 */

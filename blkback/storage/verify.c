@@ -370,7 +370,7 @@ static const struct storage_ops verify_ops = {
 
 const struct storage_filter filter_verify = {
 	.name = "verify",
-	.help = "verify:TARGET\tany other, with a crc32 of every sector: tells "
+	.help = "verify\tverify:TARGET\tany other, with a crc32 of every sector: tells "
 		"silent corruption\n"
 		"\tverify:file=PATH,TARGET\tthe same, the sums kept in a file",
 	.args_prefix = FILE_PREFIX,

@@ -57,8 +57,10 @@ fds_of() {
 }
 
 # ---- command line
-check_output "the drivers are listed" "null mem uring" sh -c \
-	"blkbackd --list-drivers | cut -f 1 | grep -xE 'null|mem|uring' | xargs"
+for driver in null mem uring verify fault; do
+	check "$driver is listed" sh -c \
+		"blkbackd --list-drivers | cut -f 1 | grep -qx $driver"
+done
 for args in "--fly" "" "--domain" "--domain x" "--domain 1 extra" \
 	"--domain 1 --workers 0" "--domain 1 --workers 1000000"; do
 	check "usage: [$args] is status 2" sh -c "blkbackd $args; [ \$? -eq 2 ]"
@@ -200,6 +202,42 @@ check "an image in use is refused in one line" sh -c "
 	! timeout 20 pvsplit block-attach guest '$IMG,raw,xvda,w' &&
 	cat '$TMP'/blkbackd.*.err | grep -q 'is another disk already'"
 pvsplit block-detach guest xvda >/dev/null 2>&1
+
+# ---- faults, set while the disk is in use
+faulty_front() {
+	pvsplit block-attach guest \
+		"format=raw,vdev=xvda,access=w,target=verify:fault:off,$IMG" &&
+		start_daemon blkfront-fuse --domain "$guest" --vdev 51712 "$MNT" &&
+		fuse=$PID
+}
+read_disk() {
+	dd if="$MNT/disk" of=/dev/null bs=64k count=16 iflag=direct
+}
+read_fails() {
+	! read_disk
+}
+bad_faults() {
+	! pvsplit block-fault guest xvda raed:hang 2>"$TMP/why" &&
+		grep -q "'raed': is not read" "$TMP/why"
+}
+check "a disk with filters is attached" faulty_front
+check "it is read" read_disk
+check "faults are set" pvsplit block-fault guest xvda read:error=EIO
+check "a read fails then" read_fails
+check "faults that are not understood are refused with a sentence" bad_faults
+kill_worker
+check "they outlive a worker" read_fails
+check "faults are off" pvsplit block-fault guest xvda off
+check "it is read again" read_disk
+pvsplit block-fault guest xvda read:hang
+read_disk 2>"$TMP/dd" &
+reader=$!
+sleep 0.3
+check "a read hangs" sh -c "kill -0 $reader"
+pvsplit block-fault guest xvda off
+wait $reader
+check "and goes on when faults are off" [ $? -eq 0 ]
+unfront
 
 # ---- the other drivers
 for target in mem:64M null:64M "/dev/shm/pvsplit-test.$$"; do
