@@ -173,7 +173,7 @@ static void medium_orphan(void)
 	for (unsigned i = 0; i < medium.nr_ios; i++)
 		if (medium.ios[i].io->op == STORAGE_WRITE)
 			do_write(medium.ios[i].io, true);
-	medium.nr_ios = medium.nr_channels = 0;
+	medium.nr_ios = 0;
 }
 
 /* What is found when the power is back. */
@@ -269,9 +269,10 @@ static void close_side(struct side *s)
 /* All of the worker's queues, between two of its rounds. */
 static void worker_dies(void)
 {
+	medium_orphan();
 	for (unsigned i = 0; i < NR_QUEUES; i++)
 		close_side(&sides[i]);
-	medium_orphan();
+	medium.nr_channels = 0;
 	for (unsigned i = 0; i < NR_QUEUES; i++) {
 		struct side *s = &sides[i];
 
