@@ -106,8 +106,7 @@ void account_batch(struct account *a, const struct account_state *state)
 	time_answers(a, now_ns);
 }
 
-/* ---- readers ---------------------------------------------------------------
- */
+/* ---- readers ---- */
 
 static void add_time(struct account_time *to, const struct account_time *from,
 		     uint64_t now_ns)
@@ -150,8 +149,7 @@ void account_add(struct account *to, const struct account *from,
 	add_time(&to->throttled, &from->throttled, now_ns);
 }
 
-/* ---- text ------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 struct text {
 	char *buf;

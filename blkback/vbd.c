@@ -41,6 +41,8 @@ static void start(struct vbd *v)
 	bool resumed = v->state == VBD_FENCED;
 	int err;
 
+	vbd_limits_start(v);
+	v->connected_ns = clock_now_ns();
 	/* Some of the queues may run when it fails. */
 	v->state = VBD_RUNNING;
 	err = vbd_queues_start(&v->queues);
@@ -182,6 +184,8 @@ static void vbd_changed(struct xenbus_device *dev)
 {
 	vbd_disk_changed(dev->priv);
 	vbd_faults_changed(dev->priv);
+	vbd_limits_changed(dev->priv);
+	vbd_stats_changed(dev->priv);
 }
 
 static void vbd_remove(struct xenbus_device *dev)
@@ -195,6 +199,7 @@ static void vbd_remove(struct xenbus_device *dev)
 		return;
 	loop_timer_remove(v->timer);
 	vbd_queues_close(&v->queues, true);
+	vbd_limits_fini(v);
 	vbd_disk_close(v);
 	if (dev->removing) {
 		vbd_queues_drop_kept(&v->queues);
@@ -292,6 +297,7 @@ static int vbd_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 	list_init(&v->link);
 	vbd_queues_init(&v->queues, bb, dev->otherend_id, dev->handle,
 			fences_passed, v);
+	vbd_limits_init(v);
 	err = loop_timer_add(bb->control.loop, timer_fired, v, &v->timer);
 	if (err)
 		goto fail;
@@ -306,6 +312,7 @@ static int vbd_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 fail:
 	loop_timer_remove(v->timer);
 	vbd_queues_close(&v->queues, true);
+	vbd_limits_fini(v);
 	vbd_disk_close(v);
 	free(v);
 	return err;

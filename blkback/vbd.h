@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "blkback/vbd_limits.h"
 #include "monitor/control.h"
 #include "util/list.h"
 #include "worker/worker.h"
@@ -31,6 +32,7 @@ struct blkback {
 	uint32_t nr_workers;
 	uint32_t next_worker;
 	struct list vbds;
+	struct limit_groups limit_groups;
 	struct loop_timer *idle_timer; /* NULL until it is needed */
 	bool ticking;
 };

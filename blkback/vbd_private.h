@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vbd_private.h - between vbd.c (the handshake), vbd_disk.c (what is behind the
- * disk and what the frontend is told of it) and vbd_events.c (what the data
- * threads say, and the clock). Control thread.
+ * disk and what the frontend is told of it), vbd_events.c (what the data
+ * threads say, and the clock), vbd_limits.c and vbd_stats.c. Control thread.
  */
 #ifndef BLKBACK_VBD_PRIVATE_H
 #define BLKBACK_VBD_PRIVATE_H
 
 #include "blkback/vbd.h"
+#include "blkback/vbd_limits.h"
 #include "blkback/vbd_queues.h"
 
 enum vbd_state {
@@ -30,6 +31,9 @@ struct vbd {
 	int resume_err; /* why the predecessor's connection cannot go on */
 	bool fault_told;
 	bool discard; /* offered */
+	struct vbd_limits limits;
+	uint64_t connected_ns; /* when its queues were started */
+	char stats_word[32];   /* the last one that asked for figures */
 };
 
 /* ---- vbd_disk.c ---- */
@@ -60,6 +64,10 @@ void vbd_disk_resumed(struct vbd *v);
 void vbd_faults_changed(struct vbd *v);
 /* The storage was opened: what was set before is in force again. */
 void vbd_faults_opened(struct vbd *v);
+/* ---- vbd_stats.c ---- */
+
+/* Something in the directory changed: does somebody ask for figures? */
+void vbd_stats_changed(struct vbd *v);
 
 /* ---- vbd.c ---- */
 

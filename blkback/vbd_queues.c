@@ -333,3 +333,18 @@ void vbd_queues_expire(struct vbd_queues *qs)
 		if (qs->q[i].queue && blkback_queue_cached(qs->q[i].queue))
 			blkback_queue_expire(qs->q[i].queue);
 }
+
+void vbd_queues_set_limiters(struct vbd_queues *qs,
+			     const struct blkback_limiters *limiters)
+{
+	for (uint32_t i = 0; i < qs->nr; i++)
+		if (qs->q[i].queue)
+			blkback_queue_set_limiters(qs->q[i].queue, limiters);
+}
+
+void vbd_queues_account(const struct vbd_queues *qs, uint32_t i,
+			struct account *to)
+{
+	if (qs->q[i].queue)
+		blkback_queue_account(qs->q[i].queue, to);
+}

@@ -83,4 +83,11 @@ uint32_t vbd_queues_nr_recovered(const struct vbd_queues *qs);
 bool vbd_queues_cached(const struct vbd_queues *qs);
 void vbd_queues_expire(struct vbd_queues *qs);
 
+/* blkback_queue_set_limiters, of all. */
+void vbd_queues_set_limiters(struct vbd_queues *qs,
+			     const struct blkback_limiters *limiters);
+/* Add queue i's figures to to. */
+void vbd_queues_account(const struct vbd_queues *qs, uint32_t i,
+			struct account *to);
+
 #endif /* BLKBACK_VBD_QUEUES_H */

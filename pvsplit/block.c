@@ -11,6 +11,7 @@
 #include "pvsplit/attach.h"
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
+#include "pvsplit/limits.h"
 #include "util/vdev.h"
 
 #define DEFAULT_BACKEND "storage"
@@ -206,6 +207,7 @@ static int add_to_list(struct pvsplit *ps, const struct device *dev, void *arg)
 	device_json_add(ps, object, dev, "vdev", "vdev");
 	device_json_add(ps, object, dev, "mode", "mode");
 	device_json_add(ps, object, dev, "params", "target");
+	limits_json_add(ps, object, dev);
 	return json_array_append_new(list, object) ? -ENOMEM : 0;
 }
 

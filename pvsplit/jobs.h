@@ -15,6 +15,8 @@ extern const struct cmd_option up_options[], domain_create_options[],
 extern const char up_help[], block_help[], block_resize_help[], network_help[],
 	run_help[], demo_help[], store_stats_help[], store_ring_help[],
 	block_bench_help[], block_fault_help[];
+extern const struct cmd_option block_limit_options[];
+extern const char block_limit_help[];
 
 int up_run(struct pvsplit *ps, const struct args *args);
 int down_run(struct pvsplit *ps, const struct args *args);
@@ -28,6 +30,7 @@ int block_resize_run(struct pvsplit *ps, const struct args *args);
 int block_detach_run(struct pvsplit *ps, const struct args *args);
 int block_bench_run(struct pvsplit *ps, const struct args *args);
 int block_fault_run(struct pvsplit *ps, const struct args *args);
+int block_limit_run(struct pvsplit *ps, const struct args *args);
 int network_attach_run(struct pvsplit *ps, const struct args *args);
 int network_list_run(struct pvsplit *ps, const struct args *args);
 int network_detach_run(struct pvsplit *ps, const struct args *args);

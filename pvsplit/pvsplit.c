@@ -63,6 +63,14 @@ const struct command commands[] = {
 	  "pvsplit block-fault web xvda write:one-in=100:error=EIO\n"
 	  "pvsplit block-fault web xvda off",
 	  NULL, 3, 3, false, block_fault_run },
+	{ "block-limit",
+	  "DOMAIN VDEV [--iops N] [--bytes SIZE]... [--burst MS] "
+	  "[--group NAME] [--none]",
+	  "show and change what a disk may do a second", block_limit_help,
+	  "pvsplit block-limit web xvda --iops 500 --write-bytes 20M\n"
+	  "pvsplit block-limit web xvda --group gold --bytes 100M\n"
+	  "pvsplit block-limit web xvda",
+	  block_limit_options, 2, 2, false, block_limit_run },
 	{ "network-attach", "DOMAIN [SPEC] [--backend DOMAIN] [--no-wait]",
 	  "give a domain a network interface", network_help,
 	  "pvsplit network-attach web mac=00:16:3e:01:02:03,bridge=br0",

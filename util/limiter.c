@@ -31,8 +31,7 @@ static const char *const names[LIMITER_NR_RATES] = {
 	[LIMITER_WRITE_BYTES] = "write-bytes",
 };
 
-/* ---- rates as text --------------------------------------------------------
- */
+/* ---- rates as text ---- */
 
 const char *limiter_rate_name(enum limiter_rate rate)
 {
@@ -143,8 +142,7 @@ int limiter_format(const struct limiter_rates *rates, char *buf, size_t size)
 	return len;
 }
 
-/* ---- the limiter ----------------------------------------------------------
- */
+/* ---- the limiter ---- */
 
 void limiter_init(struct limiter *l)
 {
@@ -181,8 +179,7 @@ void limiter_set(struct limiter *l, const struct limiter_rates *rates,
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* ---- users ----------------------------------------------------------------
- */
+/* ---- users ---- */
 
 /* Under the lock: the shares go back to where they were taken. */
 static void give_back(struct limiter_user *u)

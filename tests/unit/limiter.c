@@ -198,8 +198,7 @@ static void gives_a_resting_user_s_share_to_the_others(void)
 	UNIT_CHECK(!limiter_user_limited(&loads[0].users[0]));
 }
 
-/* ---- several threads --------------------------------------------------------
- */
+/* ---- several threads ---- */
 
 static void *use_for_a_while(void *arg)
 {

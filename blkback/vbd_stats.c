@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vbd_stats.c - a disk's figures in the store, when somebody asks for them.
+ *
+ *	DIR/statistics/request	the asker's word, any text
+ *	DIR/statistics/all	of all queues together, as account_format()
+ *				writes them, and how long it has been connected
+ *	DIR/statistics/qI	of queue I, when there are several
+ *	DIR/statistics/answer	the asker's word: the above is complete
+ *
+ * Nothing is written that was not asked for. The asker removes it all; what
+ * stays is bounded by the number of queues. Neighbours: account.c, vbd.c calls.
+ * Control thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blkback/vbd_private.h"
+#include "util/clock.h"
+#include "util/num.h"
+
+static int write_account(struct vbd *v, const char *dir, const char *name,
+			 const struct account *a, const char *more)
+{
+	char text[ACCOUNT_TEXT_MAX + 64], path[sizeof(v->dev->node) + 64];
+	int len = account_format(a, text, ACCOUNT_TEXT_MAX), err;
+
+	if (len < 0)
+		return len;
+	err = str_printf(text + len, sizeof(text) - (size_t)len, "%s", more);
+	if (err >= 0)
+		err = str_printf(path, sizeof(path), "%s/%s", dir, name);
+	if (err < 0)
+		return err;
+	return xs_write(v->dev->xs, XS_NO_TXN, path, text, strlen(text));
+}
+
+static int write_queues(struct vbd *v, const char *dir)
+{
+	struct account *all = calloc(2, sizeof(*all));
+	char name[16], more[64];
+	int err = 0;
+
+	if (!all)
+		return -ENOMEM;
+	for (uint32_t i = 0; err >= 0 && i < v->queues.nr; i++) {
+		struct account *one = memset(all + 1, 0, sizeof(*one));
+
+		vbd_queues_account(&v->queues, i, all);
+		if (v->queues.nr == 1)
+			break;
+		vbd_queues_account(&v->queues, i, one);
+		err = str_printf(name, sizeof(name), "q%u", i);
+		if (err >= 0)
+			err = write_account(v, dir, name, one, "");
+	}
+	if (err >= 0)
+		err = str_printf(
+			more, sizeof(more), "queues %u\nconnected-ns %llu\n",
+			v->queues.nr,
+			(unsigned long long)(clock_now_ns() - v->connected_ns));
+	if (err >= 0)
+		err = write_account(v, dir, "all", all, more);
+	free(all);
+	return err;
+}
+
+void vbd_stats_changed(struct vbd *v)
+{
+	struct xenbus_device *dev = v->dev;
+	char dir[sizeof(dev->node) + 16], word[sizeof(v->stats_word)];
+	int err;
+
+	snprintf(dir, sizeof(dir), "%s/statistics", dev->node);
+	err = xs_read_str(dev->xs, XS_NO_TXN, dir, "request", word,
+			  sizeof(word));
+	if (err)
+		word[0] = '\0';
+	/* Our own answer is a change, too. */
+	if (!strcmp(word, v->stats_word))
+		return;
+	memcpy(v->stats_word, word, sizeof(word));
+	if (!*word || v->state != VBD_RUNNING)
+		return;
+	err = write_queues(v, dir);
+	if (err >= 0)
+		err = xs_printf(dev->xs, XS_NO_TXN, dir, "answer", "%s", word);
+	if (err < 0)
+		log_limited(&dev->limit, LOG_WARN, "%s: writing %s: %s",
+			    dev->name, dir, strerrordesc_np(-err));
+}
