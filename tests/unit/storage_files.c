@@ -5,6 +5,12 @@
  */
 #include "tests/unit/storage_suite.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
 static void a_discard_gives_back_what_the_image_took(void)
 {
 	uint8_t *a = buffer(DISK_BYTES);
@@ -135,9 +141,150 @@ static void only_direct_io_asks_for_alignment(void)
 	rig_close(&r);
 }
 
+/* io_uring_setup says -EPERM, as where the administrator forbade it. */
+static int forbid_io_uring(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(code), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0))
+		return -errno;
+	return 0;
+}
+
+/* In a child that has no io_uring: how target is served; 0 as expected. */
+static int without_io_uring(const char *target, int err, const char *engine)
+{
+	const struct way way = { "", target, 0, false, NULL, false };
+	uint8_t *a = buffer(4096);
+	struct rig r;
+	int got;
+
+	if (forbid_io_uring())
+		return 1;
+	got = rig_open(&r, &way, 0);
+	if (got != err)
+		return 2;
+	if (err)
+		return 0;
+	if (strcmp(r.st->ops->name, engine) != 0 ||
+	    (strcmp(engine, "aio") == 0 && !strstr(r.st->desc.how, "libaio")))
+		return 3;
+	if (one(&r, STORAGE_WRITE, 0, a, 4096) ||
+	    one(&r, STORAGE_READ, 0, a, 4096))
+		return 4;
+	rig_close(&r);
+	return 0;
+}
+
+static void another_engine_serves_where_io_uring_is_forbidden(void)
+{
+	char only_uring[112];
+	const struct {
+		const char *target;
+		int err;
+		const char *engine;
+	} cases[] = {
+#ifdef HAVE_AIO
+		{ disk_path, 0, "aio" },      { aio_target, 0, "aio" },
+#else
+		{ disk_path, -EPERM, NULL },
+#endif
+		{ shm_path, 0, "uring" }, /* no call that waits: no engine */
+		{ only_uring, -EPERM, NULL }, { sqpoll_target, -EPERM, NULL },
+	};
+
+	make_dirs();
+	snprintf(only_uring, sizeof(only_uring), "uring:%s", disk_path);
+	fflush(stdout);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0)
+			_exit(without_io_uring(cases[i].target, cases[i].err,
+					       cases[i].engine));
+		UNIT_CHECK(waitpid(pid, &status, 0) == pid);
+		if (status)
+			printf("%s: %x\n", cases[i].target, status);
+		UNIT_CHECK(status == 0);
+	}
+}
+
+/* A loop device of path with sectors of so many bytes; "" where none can be. */
+static void make_device(const char *path, unsigned sector_bytes,
+			char device[64])
+{
+	char command[200];
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "losetup -f --show -b %u --direct-io=on %s 2>/dev/null",
+		 sector_bytes, path);
+	device[0] = '\0';
+	f = popen(command, "r");
+	if (f && fgets(device, 64, f))
+		device[strcspn(device, "\n")] = '\0';
+	if (f)
+		pclose(f);
+}
+
+static void a_block_device_has_the_sectors_that_it_has(void)
+{
+	static const unsigned sizes[] = { 512, 4096 };
+	uint8_t *a = buffer(8192), *b = buffer(8192);
+
+	make_dirs();
+	fill(a, 8192, 9);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char device[64], command[96];
+		struct rig r;
+		struct way way = { "", device, 0, false, NULL, false };
+
+		make_device(disk_path, sizes[i], device);
+		if (!device[0]) {
+			printf("no loop device here: not tried\n");
+			break;
+		}
+		UNIT_CHECK(rig_open(&r, &way, 0) == 0);
+		if (r.st) {
+			UNIT_CHECK(r.desc.sector_bytes == sizes[i]);
+			UNIT_CHECK(r.desc.physical_bytes >= sizes[i]);
+			UNIT_CHECK(r.desc.size_bytes == DISK_BYTES);
+			UNIT_CHECK(storage_look_again(r.st) == 0);
+			UNIT_CHECK(strstr(r.st->desc.how, "direct I/O, ") !=
+				   NULL);
+			UNIT_CHECK(one(&r, STORAGE_WRITE, 4096, a, 8192) == 0);
+			UNIT_CHECK(one(&r, STORAGE_FLUSH, 0, NULL, 0) == 0);
+			UNIT_CHECK(one(&r, STORAGE_READ, 4096, b, 8192) == 0);
+			UNIT_CHECK(memcmp(a, b, 8192) == 0);
+			UNIT_CHECK(r.desc.flags & STORAGE_CAN_DISCARD);
+			UNIT_CHECK(one(&r, STORAGE_DISCARD, 4096, NULL, 4096) ==
+				   0);
+			UNIT_CHECK(one(&r, STORAGE_READ, 4096, b, 8192) == 0);
+			UNIT_CHECK(b[0] == 0 && b[4095] == 0);
+			UNIT_CHECK(memcmp(a + 4096, b + 4096, 4096) == 0);
+		}
+		rig_close(&r);
+		snprintf(command, sizeof(command), "losetup -d %s", device);
+		UNIT_CHECK(system(command) == 0);
+	}
+	munmap(a, 8192);
+	munmap(b, 8192);
+}
+
 UNIT_MAIN("storage_files", UNIT_TEST(a_discard_gives_back_what_the_image_took),
 	  UNIT_TEST(what_cannot_be_a_disk_is_refused_with_a_sentence),
 	  UNIT_TEST(permissions_are_explained),
 	  UNIT_TEST(an_image_is_one_writers_or_many_readers),
 	  UNIT_TEST(only_direct_io_asks_for_alignment),
+	  UNIT_TEST(another_engine_serves_where_io_uring_is_forbidden),
+	  UNIT_TEST(a_block_device_has_the_sectors_that_it_has),
 	  UNIT_TEST(nothing_is_left_behind))
