@@ -242,27 +242,24 @@ int16_t blkif_status(int err)
 	}
 }
 
+/* The narrow response is the beginning of the wide one. */
+_Static_assert(offsetof(struct blkif_x86_32_response, operation) ==
+			       offsetof(struct blkif_response, operation) &&
+		       offsetof(struct blkif_x86_32_response, status) ==
+			       offsetof(struct blkif_response, status),
+	       "one response for both layouts");
+
 size_t blkif_response(enum blk_layout layout, uint64_t id, uint8_t operation,
 		      int16_t status, struct blk_raw *ret)
 {
-	struct blkif_response wide = {
-		.id = id,
-		.operation = operation,
-		.status = status,
-	};
-	struct blkif_x86_32_response narrow = {
+	struct blkif_response rsp = {
 		.id = id,
 		.operation = operation,
 		.status = status,
 	};
 
-	switch (layout) {
-	case BLK_LAYOUT_X86_64:
-		memcpy(ret, &wide, sizeof(wide));
-		return sizeof(wide);
-	case BLK_LAYOUT_X86_32:
-		memcpy(ret, &narrow, sizeof(narrow));
-		return sizeof(narrow);
-	}
-	return 0;
+	memcpy(ret, &rsp, sizeof(rsp));
+	return layout == BLK_LAYOUT_X86_32
+		       ? sizeof(struct blkif_x86_32_response)
+		       : sizeof(rsp);
 }

@@ -74,8 +74,9 @@ struct blkback_queue {
 	struct blk_raw *recovered_raw;
 	uint32_t nr_recovered;
 	struct queue_limit limit;
-	bool draining;	/* consume nothing more */
-	bool unflushed; /* submitted and not yet taken by the kernel */
+	uint64_t round_ns; /* when this turn began */
+	bool draining;	   /* consume nothing more */
+	bool unflushed;	   /* submitted and not yet taken by the kernel */
 	bool resumed;
 	int event_fd;
 	struct blkback_queue_stats stats;
