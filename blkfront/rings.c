@@ -7,14 +7,11 @@
  * their ios go through another queue's ring, for as long as it is there. Called
  * by connect.c; control thread, taking one queue's lock after the other.
  */
+#include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>
 
 #include "blkfront/private.h"
-
-#define for_each_queue(bq, bf)                                                 \
-	for (struct blkfront_queue *bq = (bf)->queues;                         \
-	     bq < (bf)->queues + (bf)->nr_queues; bq++)
 
 /* ---- made -----------------------------------------------------------------
  */
@@ -37,8 +34,8 @@ static int share_buffers(struct blkfront *bf)
 		return err;
 	bf->backend_id = bf->dev.otherend_id;
 	(void)grant_pool_take(bf->pool, nr_own); /* the lowest: it is empty */
-	for_each_queue(bq, bf)
-	{
+	for (uint32_t i = 0; i < bf->nr_queues; i++) {
+		struct blkfront_queue *bq = &bf->queues[i];
 		uint32_t own = bq->nr * BLKFRONT_SEGMENT_PAGES;
 
 		bq->q.segments = (struct pages){
@@ -124,6 +121,7 @@ int rings_attach(struct blkfront *bf)
 {
 	uint32_t nr = bf->transport.nr_rings;
 
+	assert(nr > 0); /* features.c sees to it */
 	for (uint32_t i = 0; i < nr; i++)
 		if (!bf->queues[i].ring.base || !bf->queues[i].evtchn)
 			return -EINVAL;
@@ -136,8 +134,9 @@ int rings_attach(struct blkfront *bf)
 
 void rings_set_info(struct blkfront *bf)
 {
-	for_each_queue(bq, bf)
-	{
+	for (uint32_t i = 0; i < bf->nr_queues; i++) {
+		struct blkfront_queue *bq = &bf->queues[i];
+
 		owner_lock(bq);
 		bq->info = bf->info;
 		owner_unlock(bq);
@@ -148,8 +147,9 @@ uint32_t rings_reap(struct blkfront *bf, const char **ret_fault)
 {
 	uint32_t nr_cut_off = 0;
 
-	for_each_queue(bq, bf)
-	{
+	for (uint32_t i = 0; i < bf->nr_queues; i++) {
+		struct blkfront_queue *bq = &bf->queues[i];
+
 		owner_lock(bq);
 		owner_reap(bq);
 		if (bq->fault)
@@ -164,8 +164,9 @@ bool rings_idle(struct blkfront *bf)
 {
 	bool idle = true;
 
-	for_each_queue(bq, bf)
-	{
+	for (uint32_t i = 0; i < bf->nr_queues; i++) {
+		struct blkfront_queue *bq = &bf->queues[i];
+
 		owner_lock(bq);
 		idle = idle && queue_idle(&bq->q);
 		owner_unlock(bq);
@@ -178,8 +179,9 @@ bool rings_idle(struct blkfront *bf)
 
 void rings_refuse(struct blkfront *bf, int err)
 {
-	for_each_queue(bq, bf)
-	{
+	for (uint32_t i = 0; i < bf->nr_queues; i++) {
+		struct blkfront_queue *bq = &bf->queues[i];
+
 		owner_lock(bq);
 		bq->refuse = err;
 		owner_unlock(bq);
@@ -188,8 +190,9 @@ void rings_refuse(struct blkfront *bf, int err)
 
 void rings_fail(struct blkfront *bf, int result, int lost)
 {
-	for_each_queue(bq, bf)
-	{
+	for (uint32_t i = 0; i < bf->nr_queues; i++) {
+		struct blkfront_queue *bq = &bf->queues[i];
+
 		owner_lock(bq);
 		bq->refuse = -ESHUTDOWN;
 		bq->lost = lost;
@@ -214,8 +217,9 @@ static void lose_backend(struct blkfront_queue *bq)
 
 void rings_release(struct blkfront *bf)
 {
-	for_each_queue(bq, bf)
-	{
+	for (uint32_t i = 0; i < bf->nr_queues; i++) {
+		struct blkfront_queue *bq = &bf->queues[i];
+
 		owner_lock(bq);
 		lose_backend(bq);
 		if (bq->evtchn && !bq->cut_off)

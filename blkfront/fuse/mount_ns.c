@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mount_ns.c - see mount_ns.h. Used by blkfront-fuse.c. */
+/* mount_ns.c - see mount_ns.h. Used by blkfront-fuse.c and loops.c. */
 #include "blkfront/fuse/mount_ns.h"
 
 #include <errno.h>
@@ -35,8 +35,12 @@ fail:
 
 int mount_ns_return(int home)
 {
-	int err = setns(home, CLONE_NEWNS) ? -errno : 0;
+	int err = 0;
 
+	/* setns wants a root that no other thread shares: one that was joined
+	 * just now may not have let go of it yet. */
+	if (unshare(CLONE_FS) || setns(home, CLONE_NEWNS))
+		err = -errno;
 	close(home);
 	return err;
 }

@@ -8,7 +8,8 @@
  * every sync(2) of the machine, then hang for ever. So the server of a disk
  * must not be a member of the namespace of those who mount it.
  *
- * Thread: a program's only one. Logs: never.
+ * Thread: a program's only one; the moves are that thread's and those' that it
+ * starts later. Logs: never.
  */
 #ifndef BLKFRONT_FUSE_MOUNT_NS_H
 #define BLKFRONT_FUSE_MOUNT_NS_H
