@@ -227,8 +227,10 @@ static int stop_on_thread(void *arg)
 
 int blkback_queue_stop(struct blkback_queue *q)
 {
-	if (blkback_queue_stopped(q) || !q->worker)
+	if (!q->worker)
 		return 0;
+	/* Even one that says it has stopped: its worker may still be in the
+	 * round in which it left, and not be done with it. */
 	return worker_call(q->worker, stop_on_thread, q);
 }
 
