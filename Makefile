@@ -43,7 +43,7 @@ PLUGINS := blkfront/nbdkit
 # Programs: FOLDER/NAME is FOLDER/NAME.c plus the libraries, as BUILD/bin/NAME.
 PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
 	netback/netbackd blkfront/fuse/blkfront-fuse blkfront/tools/blkfront-bench \
-	netfront/netfront-tap pvsplit/pvsplit
+	blkfront/tools/blkfront-copy netfront/netfront-tap pvsplit/pvsplit
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.xenstored-lite := $(call pkg,--libs,zlib)
@@ -60,6 +60,7 @@ LIBS.blkbackd      := $(call pkg,--libs,liburing zlib) $(LIBS.drivers)
 LIBS.netbackd      := $(call pkg,--libs,libnl-route-3.0)
 LIBS.blkfront-fuse := $(call pkg,--libs,fuse3)
 LIBS.blkfront-bench := $(call pkg,--libs,jansson zlib)
+LIBS.blkfront-copy  := $(call pkg,--libs,jansson)
 LIBS.netfront-tap  := $(call pkg,--libs,libnl-route-3.0)
 LIBS.pvsplit       := $(call pkg,--libs,libnl-route-3.0 jansson)
 # Unit tests may reach any component.

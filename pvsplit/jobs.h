@@ -11,10 +11,10 @@
 
 extern const struct cmd_option up_options[], domain_create_options[],
 	attach_options[], detach_options[], run_options[], demo_options[],
-	store_stats_options[], block_bench_options[];
+	store_stats_options[], block_bench_options[], block_copy_options[];
 extern const char up_help[], block_help[], block_resize_help[], network_help[],
 	run_help[], demo_help[], store_stats_help[], store_ring_help[],
-	block_bench_help[], block_fault_help[];
+	block_bench_help[], block_fault_help[], block_copy_help[];
 extern const struct cmd_option block_limit_options[];
 extern const char block_limit_help[];
 
@@ -29,6 +29,7 @@ int block_list_run(struct pvsplit *ps, const struct args *args);
 int block_resize_run(struct pvsplit *ps, const struct args *args);
 int block_detach_run(struct pvsplit *ps, const struct args *args);
 int block_bench_run(struct pvsplit *ps, const struct args *args);
+int block_copy_run(struct pvsplit *ps, const struct args *args);
 int block_fault_run(struct pvsplit *ps, const struct args *args);
 int block_limit_run(struct pvsplit *ps, const struct args *args);
 int network_attach_run(struct pvsplit *ps, const struct args *args);

@@ -57,6 +57,11 @@ const struct command commands[] = {
 	  "pvsplit block-bench --disk /srv/scratch.img,raw,xvda,rw "
 	  "--mode randwrite --write --verify",
 	  block_bench_options, 0, 2, false, block_bench_run },
+	{ "block-copy", "SOURCE DESTINATION [OPTION]...",
+	  "copy between disks, or a disk and a file", block_copy_help,
+	  "pvsplit block-copy web:xvda /srv/backup.img --verify\n"
+	  "pvsplit block-copy /srv/backup.img web:xvda --overwrite",
+	  block_copy_options, 2, 2, false, block_copy_run },
 	{ "block-fault", "DOMAIN VDEV SPEC",
 	  "let things go wrong with a disk, to test what uses it",
 	  block_fault_help,
