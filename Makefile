@@ -157,6 +157,7 @@ $(tests) $(oracle): %: %.o $(libs)
 # Tests that refuse memory.
 $(patsubst %,$(BUILD)/tests/unit/%,store_nomem store_journal_nomem): \
 	WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(BUILD)/tests/hostile/blk_denied: WRAP := -Wl,--wrap=calloc
 # A frontend that does not know features.
 $(BUILD)/tests/system/blk_model: \
 	WRAP := -Wl,--wrap=xs_printf,--wrap=xs_read_u32_default

@@ -43,8 +43,9 @@ struct blkback_queue_config {
 int blkback_queue_open(const struct blkback_queue_config *config,
 		       struct blkback_queue **ret) PV_MUST_CHECK;
 /*
- * Control thread; the queue was never started or has stopped. keep: leave the
- * event channel bound for a successor. NULL is fine.
+ * Control thread; the queue was never started or has stopped, its worker is
+ * still open. keep: leave the event channel bound for a successor. NULL is
+ * fine.
  */
 void blkback_queue_close(struct blkback_queue *q, bool keep);
 

@@ -136,10 +136,19 @@ int blkback_queue_open(const struct blkback_queue_config *config,
 	return 0;
 }
 
+static int round_is_over(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
 void blkback_queue_close(struct blkback_queue *q, bool keep)
 {
 	if (!q)
 		return;
+	/* It left in the middle of a round, which looks at it once more. */
+	if (q->worker)
+		worker_call(q->worker, round_is_over, NULL);
 	assert(!q->source.worker);
 	queue_limit_rest(&q->limit);
 	if (q->channel)
