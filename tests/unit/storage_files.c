@@ -11,6 +11,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "blkback/storage/file.h"
+
 static void a_discard_gives_back_what_the_image_took(void)
 {
 	uint8_t *a = buffer(DISK_BYTES);
@@ -280,6 +282,19 @@ static void a_block_device_has_the_sectors_that_it_has(void)
 	munmap(b, 8192);
 }
 
+/* Of the page cache: what was lost then is not there now. */
+static void a_failed_flush_of_the_page_cache_stays_failed(void)
+{
+	struct file_storage cached = { .fd = -1 }, direct = { .fd = -1 };
+
+	direct.storage.desc.flags = FILE_DIRECT;
+	UNIT_CHECK(file_flushed(&cached, 0) == 0);
+	UNIT_CHECK(file_flushed(&cached, -EIO) == -EIO);
+	UNIT_CHECK(file_flushed(&cached, 0) == -EIO);
+	UNIT_CHECK(file_flushed(&direct, -EIO) == -EIO);
+	UNIT_CHECK(file_flushed(&direct, 0) == 0);
+}
+
 UNIT_MAIN("storage_files", UNIT_TEST(a_discard_gives_back_what_the_image_took),
 	  UNIT_TEST(what_cannot_be_a_disk_is_refused_with_a_sentence),
 	  UNIT_TEST(permissions_are_explained),
@@ -287,4 +302,5 @@ UNIT_MAIN("storage_files", UNIT_TEST(a_discard_gives_back_what_the_image_took),
 	  UNIT_TEST(only_direct_io_asks_for_alignment),
 	  UNIT_TEST(another_engine_serves_where_io_uring_is_forbidden),
 	  UNIT_TEST(a_block_device_has_the_sectors_that_it_has),
+	  UNIT_TEST(a_failed_flush_of_the_page_cache_stays_failed),
 	  UNIT_TEST(nothing_is_left_behind))

@@ -163,7 +163,7 @@ static inline void prepare(struct tracked *t, enum storage_op op,
 	t->io.done = count_done;
 }
 
-/* Until all of nr are done, at most 10 s. True: they are. */
+/* Until all of nr are done, at most 10 s. True: each of them once. */
 static inline bool wait_all(struct rig *r, struct tracked *t, unsigned nr)
 {
 	uint64_t deadline_ns = clock_now_ns() + 10 * NS_PER_S;
@@ -183,8 +183,12 @@ static inline bool wait_all(struct rig *r, struct tracked *t, unsigned nr)
 			done += t[i].nr_done;
 		if (done >= nr)
 			return done == nr;
-		if (clock_now_ns() > deadline_ns)
-			return false;
+		/* The driver still has what is on our stack. */
+		if (clock_now_ns() > deadline_ns) {
+			fprintf(stderr, "%s: an io is not done after 10 s\n",
+				r->desc.target);
+			abort();
+		}
 		if (flushed && p.fd >= 0)
 			poll(&p, 1, 100);
 	}
