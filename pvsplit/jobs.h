@@ -15,8 +15,8 @@ extern const struct cmd_option up_options[], domain_create_options[],
 extern const char up_help[], block_help[], block_resize_help[], network_help[],
 	run_help[], demo_help[], store_stats_help[], store_ring_help[],
 	block_bench_help[], block_fault_help[], block_copy_help[];
-extern const struct cmd_option block_limit_options[];
-extern const char block_limit_help[];
+extern const struct cmd_option block_limit_options[], top_options[];
+extern const char block_limit_help[], block_stats_help[], top_help[];
 
 int up_run(struct pvsplit *ps, const struct args *args);
 int down_run(struct pvsplit *ps, const struct args *args);
@@ -31,6 +31,8 @@ int block_detach_run(struct pvsplit *ps, const struct args *args);
 int block_bench_run(struct pvsplit *ps, const struct args *args);
 int block_copy_run(struct pvsplit *ps, const struct args *args);
 int block_fault_run(struct pvsplit *ps, const struct args *args);
+int block_stats_run(struct pvsplit *ps, const struct args *args);
+int top_run(struct pvsplit *ps, const struct args *args);
 int block_limit_run(struct pvsplit *ps, const struct args *args);
 int network_attach_run(struct pvsplit *ps, const struct args *args);
 int network_list_run(struct pvsplit *ps, const struct args *args);

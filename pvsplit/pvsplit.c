@@ -68,6 +68,9 @@ const struct command commands[] = {
 	  "pvsplit block-fault web xvda write:one-in=100:error=EIO\n"
 	  "pvsplit block-fault web xvda off",
 	  NULL, 3, 3, false, block_fault_run },
+	{ "block-stats", "[DOMAIN [VDEV]]",
+	  "what disks did and how long guests waited", block_stats_help,
+	  "pvsplit block-stats web", NULL, 0, 2, false, block_stats_run },
 	{ "block-limit",
 	  "DOMAIN VDEV [--iops N] [--bytes SIZE]... [--burst MS] "
 	  "[--group NAME] [--none]",
@@ -85,6 +88,10 @@ const struct command commands[] = {
 	{ "network-detach", "DOMAIN VIF [--force]",
 	  "take a network interface away", NULL, "pvsplit network-detach web 0",
 	  detach_options, 2, 2, false, network_detach_run },
+	{ "top", "[--batch] [--iterations N] [--delay SECONDS]",
+	  "what the domains' devices do, second by second", top_help,
+	  "pvsplit top\npvsplit top --batch --iterations 3", top_options, 0, 0,
+	  false, top_run },
 	{ "store-stats", "[--domain DOMAIN] [--PART]... [--all]",
 	  "what the store does, for whom, and what waits", store_stats_help,
 	  "pvsplit store-stats\npvsplit store-stats --domain web --quotas",

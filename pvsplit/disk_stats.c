@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk_stats.c - asking for a disk's figures, see disk_stats.h. The nodes are
+ * in docs/xenstore-paths.md. What comes back is a driver domain's word: every
+ * line is checked.
+ */
+#include "pvsplit/disk_stats.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "abi/xenbus.h"
+#include "util/num.h"
+
+#define ANSWER_NS   NS_PER_S
+#define LOOK_NS	    (2 * NS_PER_MS)
+#define QUEUES_MAX  64u
+#define FIGURES_MAX 128u
+#define WORD_MAX    32
+
+uint64_t disk_stats_get(const json_t *stats, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(stats, name));
+}
+
+/* "NAME VALUE" lines into an object. */
+static int parse(char *text, json_t *object)
+{
+	char *save, *line = strtok_r(text, "\n", &save);
+
+	for (unsigned nr = 0; line; line = strtok_r(NULL, "\n", &save)) {
+		char *value = strchr(line, ' ');
+		uint64_t number;
+
+		if (!value || nr++ == FIGURES_MAX)
+			return -EPROTO;
+		*value++ = '\0';
+		if (!*line ||
+		    line[strspn(line, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+			return -EPROTO;
+		/* A sum of nanoseconds may be any number; JSON's are signed. */
+		if (num_parse_u64(value, UINT64_MAX, &number))
+			return -EPROTO;
+		if (number > INT64_MAX)
+			number = INT64_MAX;
+		if (json_object_set_new(object, line,
+					json_integer((json_int_t)number)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int read_figures(struct pvsplit *ps, const char *dir, const char *node,
+			json_t **ret)
+{
+	char path[2 * DEVICE_PATH_MAX], *text;
+	json_t *object;
+	int err;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, node);
+	err = xs_read(ps->xs, XS_NO_TXN, path, &text, NULL);
+	if (err)
+		return err;
+	object = json_object();
+	err = object ? parse(text, object) : -ENOMEM;
+	free(text);
+	if (err)
+		json_decref(object);
+	else
+		*ret = object;
+	return err;
+}
+
+/* -EAGAIN: somebody else asked meanwhile. */
+static int wait_answer(struct pvsplit *ps, const char *dir, const char *word)
+{
+	uint64_t deadline_ns = clock_now_ns() + ANSWER_NS;
+	char text[WORD_MAX];
+
+	do {
+		int err = xs_read_str(ps->xs, XS_NO_TXN, dir, "answer", text,
+				      sizeof(text));
+
+		if (!err && !strcmp(text, word))
+			return 0;
+		if (err && err != -ENOENT)
+			return err;
+		err = xs_read_str(ps->xs, XS_NO_TXN, dir, "request", text,
+				  sizeof(text));
+		if (err == -ENOENT || (!err && strcmp(text, word) != 0))
+			return -EAGAIN;
+		if (err)
+			return err;
+		pvsplit_pause(LOOK_NS);
+	} while (clock_now_ns() < deadline_ns);
+	return -ETIMEDOUT;
+}
+
+static int read_queues(struct pvsplit *ps, const char *dir, json_t *all)
+{
+	uint64_t nr = disk_stats_get(all, "queues");
+	json_t *queues;
+	int err = 0;
+
+	if (nr < 2)
+		return 0;
+	if (nr > QUEUES_MAX)
+		return -EPROTO;
+	queues = json_array();
+	for (unsigned i = 0; !err && i < nr; i++) {
+		char node[16];
+		json_t *one;
+
+		snprintf(node, sizeof(node), "q%u", i);
+		err = read_figures(ps, dir, node, &one);
+		if (!err && json_array_append_new(queues, one))
+			err = -ENOMEM;
+	}
+	if (err) {
+		json_decref(queues);
+		return err;
+	}
+	return json_object_set_new(all, "per-queue", queues) ? -ENOMEM : 0;
+}
+
+static int ask(struct pvsplit *ps, const char *dir, json_t **ret)
+{
+	static unsigned nr_asked;
+	char word[WORD_MAX];
+	json_t *all;
+	int err;
+
+	snprintf(word, sizeof(word), "%u-%u", (unsigned)getpid(), ++nr_asked);
+	err = xs_printf(ps->xs, XS_NO_TXN, dir, "request", "%s", word);
+	if (!err)
+		err = wait_answer(ps, dir, word);
+	if (!err)
+		err = read_figures(ps, dir, "all", &all);
+	if (err)
+		return err == -ENOENT ? -EAGAIN : err;
+	err = read_queues(ps, dir, all);
+	if (err) {
+		json_decref(all);
+		return err == -ENOENT ? -EAGAIN : err;
+	}
+	*ret = all;
+	return 0;
+}
+
+int disk_stats_read(struct pvsplit *ps, const struct device *dev, json_t **ret)
+{
+	char dir[2 * DEVICE_PATH_MAX];
+	uint32_t state;
+	int err = xs_read_u32(ps->xs, XS_NO_TXN, dev->back, "state",
+			      XenbusStateReconfigured, &state);
+
+	if (err || state != XenbusStateConnected)
+		return err ? err : -ENOENT;
+	snprintf(dir, sizeof(dir), "%s/statistics", dev->back);
+	for (unsigned tries = 0; tries < 20; tries++) {
+		err = ask(ps, dir, ret);
+		if (err != -EAGAIN)
+			break;
+		pvsplit_pause(LOOK_NS);
+	}
+	/* Whoever asks at the same time asks again. */
+	if (xs_rm(ps->xs, XS_NO_TXN, dir) && !err)
+		return 0;
+	return err == -EAGAIN ? -ETIMEDOUT : err;
+}

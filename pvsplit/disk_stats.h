@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* disk_stats.h - a disk's figures, as its driver domain tells them. */
+#ifndef PVSPLIT_DISK_STATS_H
+#define PVSPLIT_DISK_STATS_H
+
+#include "pvsplit/device.h"
+
+/*
+ * Ask for the figures of a disk and wait for them, at most a second. *ret: an
+ * object of numbers, by the names of blkback/account.h, and "per-queue", an
+ * array of the same for each queue when there are several; it is the caller's.
+ * -ENOENT the disk is not connected; -ETIMEDOUT; -EPROTO; -ENOMEM; the store's.
+ */
+int disk_stats_read(struct pvsplit *ps, const struct device *dev,
+		    json_t **ret) PV_MUST_CHECK;
+
+/* A figure, 0 when there is none of that name. */
+uint64_t disk_stats_get(const json_t *stats, const char *name);
+
+#endif /* PVSPLIT_DISK_STATS_H */

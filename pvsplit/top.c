@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * top.c - top: what the domains' devices do, second by second, as xentop does.
+ * A row is a domain; figures are differences of two looks at its disks.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pvsplit/disk_stats.h"
+#include "pvsplit/domain.h"
+#include "pvsplit/jobs.h"
+#include "util/num.h"
+
+#define DELAY_DEFAULT_S 2u
+#define DELAY_MAX_S	3600u
+
+const struct cmd_option top_options[] = {
+	{ "batch", NULL, "one table after another, nothing is erased" },
+	{ "iterations", "N", "end after so many tables" },
+	{ "delay", "SECONDS", "between two tables (2)" },
+	{ 0 },
+};
+
+const char top_help[] =
+	"RD/S, WR/S: requests a second; KB/S: read and written. BUSY, STALLED,\n"
+	"THROTTLED: shares of the time, see block-stats; of several disks the\n"
+	"largest. The first table comes after one delay. --json: one array for\n"
+	"each table.\n";
+
+struct top {
+	json_t *last, *now; /* disks by "DOMID/HANDLE" */
+	json_t *rows;	    /* by domain, the next table */
+};
+
+/* The difference to the last look; one that began anew counts from 0. */
+static uint64_t since(const json_t *last, const json_t *now, const char *name)
+{
+	uint64_t a = disk_stats_get(last, name), b = disk_stats_get(now, name);
+
+	return b >= a ? b - a : b;
+}
+
+static json_t *row_of(struct pvsplit *ps, struct top *t, domid_t domid)
+{
+	char key[16], name[DOMAIN_NAME_MAX];
+	json_t *row;
+
+	snprintf(key, sizeof(key), "%u", domid);
+	row = json_object_get(t->rows, key);
+	if (row)
+		return row;
+	domain_name(ps, domid, name, sizeof(name));
+	row = json_pack("{s:s, s:i, s:i, s:i}", "domain", name, "domid",
+			(int)domid, "vbds", 0, "vifs", 0);
+	json_object_set_new(t->rows, key, row);
+	return row;
+}
+
+static void add(json_t *row, const char *name, uint64_t more)
+{
+	json_object_set_new(
+		row, name,
+		json_integer((json_int_t)(disk_stats_get(row, name) + more)));
+}
+
+static void most(json_t *row, const char *name, uint64_t value)
+{
+	if (value >= disk_stats_get(row, name))
+		json_object_set_new(row, name, json_integer((json_int_t)value));
+}
+
+static void add_rates(json_t *row, const json_t *last, const json_t *now)
+{
+	static const struct {
+		const char *from, *key;
+		uint64_t unit;
+	} rates[] = {
+		{ "read-ops", "reads-per-second", 1 },
+		{ "write-ops", "writes-per-second", 1 },
+		{ "read-bytes", "read-kb-per-second", 1000 },
+		{ "write-bytes", "write-kb-per-second", 1000 },
+	};
+	static const struct {
+		const char *from, *key;
+	} shares[] = { { "busy-ns", "busy-percent" },
+		       { "stalled-ns", "stalled-percent" },
+		       { "throttled-ns", "throttled-percent" } };
+	uint64_t took_ms = since(last, now, "connected-ns") / NS_PER_MS;
+	uint64_t queues = disk_stats_get(now, "queues");
+
+	if (!took_ms || !queues)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
+		add(row, rates[i].key,
+		    since(last, now, rates[i].from) * 1000 / took_ms /
+			    rates[i].unit);
+	for (size_t i = 0; i < ARRAY_SIZE(shares); i++)
+		most(row, shares[i].key,
+		     since(last, now, shares[i].from) / NS_PER_MS * 100 /
+			     took_ms / queues);
+}
+
+static int look_at_disk(struct pvsplit *ps, const struct device *dev, void *arg)
+{
+	struct top *t = arg;
+	json_t *row = row_of(ps, t, dev->domid), *stats;
+	char key[32];
+	int err = disk_stats_read(ps, dev, &stats);
+
+	add(row, "vbds", 1);
+	if (err == -ENOENT || err == -ETIMEDOUT)
+		return 0;
+	if (err)
+		return err;
+	snprintf(key, sizeof(key), "%u/%u", dev->domid, dev->handle);
+	add_rates(row, json_object_get(t->last, key), stats);
+	return json_object_set_new(t->now, key, stats) ? -ENOMEM : 0;
+}
+
+static int look_at_vif(struct pvsplit *ps, const struct device *dev, void *arg)
+{
+	add(row_of(ps, arg, dev->domid), "vifs", 1);
+	return 0;
+}
+
+static int look(struct pvsplit *ps, struct top *t)
+{
+	int err;
+
+	json_decref(t->last);
+	t->last = t->now;
+	t->now = json_object();
+	json_decref(t->rows);
+	t->rows = json_object();
+	if (!t->now || !t->rows)
+		return -ENOMEM;
+	err = device_for_each(ps, DEVICE_VBD, DEVICE_ALL, look_at_disk, t);
+	return err ? err
+		   : device_for_each(ps, DEVICE_VIF, DEVICE_ALL, look_at_vif,
+				     t);
+}
+
+static int show(struct pvsplit *ps, const struct top *t, bool erase)
+{
+	static const struct column columns[] = {
+		{ "domain", "DOMAIN" },
+		{ "domid", "ID" },
+		{ "vbds", "VBDS" },
+		{ "reads-per-second", "RD/S" },
+		{ "writes-per-second", "WR/S" },
+		{ "read-kb-per-second", "RD KB/S" },
+		{ "write-kb-per-second", "WR KB/S" },
+		{ "busy-percent", "BUSY%" },
+		{ "stalled-percent", "STALLED%" },
+		{ "throttled-percent", "THROTTLED%" },
+		{ "vifs", "VIFS" },
+		{ 0 },
+	};
+	json_t *list = json_array(), *row;
+	const char *key;
+	int err;
+
+	json_object_foreach(t->rows, key, row) json_array_append(list, row);
+	if (erase)
+		fputs("\033[H\033[2J", stdout);
+	err = output_list(ps, list, columns);
+	if (!erase && !ps->json)
+		putchar('\n');
+	fflush(stdout);
+	return err;
+}
+
+static int number(const struct args *args, const char *name, uint32_t max,
+		  uint32_t def, uint32_t *ret)
+{
+	const char *text = args_get(args, name);
+
+	*ret = def;
+	if (text && (num_parse_u32(text, max, ret) || !*ret))
+		return complain_usage(args,
+				      "--%s %s: not a number from 1 to %u",
+				      name, text, max);
+	return 0;
+}
+
+int top_run(struct pvsplit *ps, const struct args *args)
+{
+	bool erase = !args_get(args, "batch") && !ps->json && isatty(1);
+	struct top t = { 0 };
+	uint32_t nr, delay_s;
+	int err = number(args, "iterations", UINT32_MAX, UINT32_MAX, &nr);
+
+	if (!err)
+		err = number(args, "delay", DELAY_MAX_S, DELAY_DEFAULT_S,
+			     &delay_s);
+	if (!err)
+		err = pvsplit_connect(ps);
+	if (!err)
+		err = pvsplit_catch_signals(ps);
+	if (err)
+		return err;
+	err = look(ps, &t);
+	while (!err && nr-- > 0) {
+		err = pvsplit_wait_fd(ps, -1,
+				      clock_now_ns() + delay_s * NS_PER_S);
+		if (!err)
+			err = look(ps, &t);
+		if (!err)
+			err = show(ps, &t, erase);
+	}
+	json_decref(t.last);
+	json_decref(t.now);
+	json_decref(t.rows);
+	if (err == -EINTR)
+		return 0;
+	return err ? complain(err, "%s: cannot look: %s; see 'pvsplit status'",
+			      args->command, strerror(-err))
+		   : 0;
+}
