@@ -896,6 +896,25 @@ static void pages_that_nobody_uses_are_unmapped(void)
 	teardown();
 }
 
+/* XSA-365, 371: what was got before the refusal at segment k is let go. */
+static void what_was_refused_pins_nothing(void)
+{
+	setup();
+	for (unsigned k = 0; k < BLKIF_MAX_SEGMENTS_PER_REQUEST; k++) {
+		struct blkif_request req = request(&a, BLKIF_OP_READ, 11, 0);
+
+		req.seg[k].gref = UINT32_MAX;
+		UNIT_CHECK(ask(&a, &req) == BLKIF_RSP_ERROR);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		blkback_queue_expire(a.queue);
+	UNIT_CHECK(!blkback_queue_cached(a.queue));
+	UNIT_CHECK(platform_unshare(a.platform, &a.data) == 0);
+	world_must(!platform_share(a.platform, back_id, NR_PAGES, 0, &a.data),
+		   "share again");
+	teardown();
+}
+
 /* ---- a slot that changes while it is read
  * -------------------------------------- */
 
@@ -1058,6 +1077,7 @@ UNIT_MAIN("blk_frontend",
 	  UNIT_TEST(a_barrier_is_answered_in_its_place),
 	  UNIT_TEST(a_barrier_that_fails_lets_the_ring_go_on),
 	  UNIT_TEST(pages_that_nobody_uses_are_unmapped),
+	  UNIT_TEST(what_was_refused_pins_nothing),
 	  UNIT_TEST(a_rewritten_slot_is_its_copy_or_an_error),
 	  UNIT_TEST(rewritten_segments_are_their_copy_or_an_error),
 	  UNIT_TEST(a_frontend_that_goes_away_is_told_as_that),
