@@ -527,4 +527,6 @@ static struct nbdkit_plugin plugin = {
 	.trim = pvsplit_trim,
 };
 
+/* The macro declares nothing before it defines. */
+NBDKIT_DLL_PUBLIC struct nbdkit_plugin *plugin_init(void);
 NBDKIT_REGISTER_PLUGIN(plugin)
