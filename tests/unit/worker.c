@@ -493,9 +493,9 @@ static void lets_one_that_is_alone_work_without_pause(void)
 /* It may begin one piece of work at each of its times. */
 struct waiter {
 	struct work_source src;
-	uint64_t pause_ns, next_ns, latest_ns; /* latest: the worst delay */
+	uint64_t pause_ns, next_ns;
 	unsigned nr_left;
-	bool early;
+	bool bad_clock; /* a round that began later than now */
 	_Atomic unsigned nr_polls, nr_begun;
 };
 
@@ -512,9 +512,7 @@ static unsigned waiter_poll(struct work_source *src, unsigned budget)
 		src->not_before_ns = m->next_ns;
 		return 0;
 	}
-	m->early |= worker_round_ns(src) < m->next_ns;
-	if (now - m->next_ns > m->latest_ns)
-		m->latest_ns = now - m->next_ns;
+	m->bad_clock |= worker_round_ns(src) > now;
 	m->next_ns += m->pause_ns;
 	if (m->next_ns < now)
 		m->next_ns = now + m->pause_ns;
@@ -565,7 +563,7 @@ static void wakes_delayed_sources_when_they_are_due(void)
 	}
 	for (unsigned i = 0; i < NR; i++) {
 		UNIT_CHECK(wait_for(&m[i].nr_begun, 200 / (NR - i)));
-		UNIT_CHECK(!m[i].early);
+		UNIT_CHECK(!m[i].bad_clock);
 		/* About two polls each: at the time, and on going to sleep. */
 		UNIT_CHECK(atomic_load(&m[i].nr_polls) <=
 			   4 * (200 / (NR - i)) + 40);
