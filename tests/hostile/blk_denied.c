@@ -394,6 +394,22 @@ __attribute__((noinline)) static void poison_stack(void)
 		junk[i] = 0xa5;
 }
 
+/* What is below us on the stack is what a response is made of next. */
+static void xsa_216_nor_when_the_stack_was_just_used(void)
+{
+	for (unsigned layout = 0; layout < BLK_NR_LAYOUTS; layout++) {
+		struct blk_raw raw;
+		size_t size_bytes;
+
+		memset(&raw, 0xa5, sizeof(raw));
+		poison_stack();
+		size_bytes = blkif_response(layout, 7, 1, -2, &raw);
+		UNIT_CHECK(raw.bytes[9] == 0);
+		for (size_t i = 12; i < size_bytes; i++)
+			UNIT_CHECK(raw.bytes[i] == 0);
+	}
+}
+
 static void xsa_216_nothing_of_the_stack_is_in_a_response(void)
 {
 	static const unsigned sizes[BLK_NR_LAYOUTS] = {
@@ -641,5 +657,6 @@ UNIT_MAIN("blk_denied",
 	  UNIT_TEST(xsa_71_memory_refused_at_any_step_of_connecting_is_undone),
 	  UNIT_TEST(xsa_300_a_hundred_thousand_references_are_not_all_kept),
 	  UNIT_TEST(xsa_216_nothing_of_the_stack_is_in_a_response),
+	  UNIT_TEST(xsa_216_nor_when_the_stack_was_just_used),
 	  UNIT_TEST(xsa_229_segments_are_what_they_name_however_they_lie),
 	  UNIT_TEST(xsa_90_any_order_of_coming_failing_and_going))
