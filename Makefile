@@ -49,10 +49,11 @@ pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.xenstored-lite := $(call pkg,--libs,zlib)
 # Storage drivers that are built only where their library is: HAVE.NAME is what
 # links it, nothing when it is missing. What is left out is said aloud by `all`.
-OPTIONAL_DRIVERS := aio
+OPTIONAL_DRIVERS := aio nbd
 header   = $(shell echo '\#include <$(1)>' | $(CC) -E - >/dev/null 2>&1 && \
 	echo $(2))
 HAVE.aio := $(call header,libaio.h,-laio)
+HAVE.nbd := $(call pkg,--libs,libnbd)
 drivers  := $(foreach d,$(OPTIONAL_DRIVERS),$(if $(HAVE.$(d)),$(d)))
 left_out := $(filter-out $(drivers),$(OPTIONAL_DRIVERS))
 LIBS.drivers       := $(foreach d,$(drivers),$(HAVE.$(d)))
@@ -85,14 +86,16 @@ override CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP \
 override LDFLAGS  += -pthread $(if $(SAN),-fsanitize=$(SAN))
 
 lib     = $(BUILD)/lib$(subst /,-,$(1)).a
-srcs    = $(filter-out $(PROGRAMS:%=%.c) $(left_out:%=blkback/storage/%.c), \
+srcs    = $(filter-out $(PROGRAMS:%=%.c) $(foreach d,$(left_out), \
+	$(wildcard blkback/storage/$(d).c blkback/storage/$(d)_*.c)), \
 	$(wildcard $(1)/*.c))
 objs    = $(patsubst %.c,$(BUILD)/%.o,$(call srcs,$(1)))
 libs   := $(foreach c,$(COMPONENTS),$(call lib,$(c)))
 link    = -Wl,--start-group $(libs) -Wl,--end-group $(LDLIBS)
 bins   := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $(p)))
-tests  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c tests/abi/*.c \
-	tests/sim/*.c tests/hostile/*.c tests/system/*.c))
+tests  := $(patsubst %.c,$(BUILD)/%,$(filter-out \
+	$(left_out:%=tests/unit/storage_%.c),$(wildcard tests/unit/*.c \
+	tests/abi/*.c tests/sim/*.c tests/hostile/*.c tests/system/*.c)))
 oracle := $(BUILD)/tests/oracle/xenstored
 fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)

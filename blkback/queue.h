@@ -61,6 +61,12 @@ int blkback_queue_start(struct blkback_queue *q,
  * blkback_queue_stopped() is true.
  */
 int blkback_queue_stop(struct blkback_queue *q) PV_MUST_CHECK;
+/*
+ * Control thread, after blkback_queue_stop() because the device ends (not when
+ * the process does, whose successor waits on): what waits for a server that is
+ * away ends with an error.
+ */
+void blkback_queue_give_up(struct blkback_queue *q);
 bool blkback_queue_stopped(const struct blkback_queue *q);
 
 /*

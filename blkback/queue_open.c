@@ -243,6 +243,21 @@ int blkback_queue_stop(struct blkback_queue *q)
 	return worker_call(q->worker, stop_on_thread, q);
 }
 
+static int give_up_on_thread(void *arg)
+{
+	struct blkback_queue *q = arg;
+
+	q->ops->give_up(q->channel);
+	worker_wake(&q->source);
+	return 0;
+}
+
+void blkback_queue_give_up(struct blkback_queue *q)
+{
+	if (q->worker && q->ops->give_up)
+		(void)worker_call(q->worker, give_up_on_thread, q);
+}
+
 bool blkback_queue_stopped(const struct blkback_queue *q)
 {
 	/* Pairs with leave_when_drained(). */

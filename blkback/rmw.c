@@ -282,6 +282,15 @@ static void rmw_close(struct storage *st)
 	free(rs);
 }
 
+/* What waits here for others goes on as they end. */
+static void rmw_give_up(struct storage_channel *ch)
+{
+	struct storage *below = ((struct rmw_storage *)ch->st)->below;
+
+	if (below->ops->give_up)
+		below->ops->give_up(((struct rmw_channel *)ch)->below);
+}
+
 static const struct storage_ops rmw_ops = {
 	.name = "rmw",
 	.close = rmw_close,
@@ -293,6 +302,7 @@ static const struct storage_ops rmw_ops = {
 	.poll = rmw_poll,
 	.wait_fd = rmw_wait_fd,
 	.fence_fd = rmw_fence_fd,
+	.give_up = rmw_give_up,
 };
 
 int rmw_open(struct storage *below, struct storage **ret)

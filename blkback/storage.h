@@ -72,6 +72,12 @@ struct storage_io {
 /* Found: */
 #define STORAGE_CAN_DISCARD	   0x4u
 #define STORAGE_CAN_DISCARD_SECURE 0x8u /* only with STORAGE_CAN_DISCARD */
+/* A second channel is refused (-EBUSY): a flush covers its own only. */
+#define STORAGE_ONE_CHANNEL 0x10u
+/* It was acquired unseen: open() asks the server and fills in the rest. */
+#define STORAGE_UNSEEN 0x20u
+
+#define STORAGE_PRIVATE_MAX 512u
 
 /* What acquire() found; crosses from monitor to worker as bytes. */
 struct storage_desc {
@@ -88,6 +94,19 @@ struct storage_desc {
 	int32_t nr_fds;
 	char target[256]; /* its filters, and for messages */
 	char how[64];	  /* "direct I/O": how it is reached, for the log */
+	/* The driver's own, from its acquire() to its open() and connect(). May
+	 * hold a secret: not for messages. */
+	_Alignas(8) unsigned char private_data[STORAGE_PRIVATE_MAX];
+};
+
+/*
+ * What a storage may ask of the worker's control thread, in tend(). connect:
+ * what the driver's connect() gives in the monitor; say: a line for the log.
+ */
+struct storage_keeper {
+	int (*connect)(void *arg);
+	void (*say)(void *arg, const char *what);
+	void *arg;
 };
 
 struct storage;
@@ -106,6 +125,14 @@ struct storage_ops {
 	int (*acquire)(const char *target, uint32_t flags,
 		       struct storage_desc *desc, int fds[STORAGE_FDS_MAX],
 		       char *why, size_t why_size);
+	/*
+	 * Monitor: a connection to what acquire() found, not necessarily
+	 * established yet: it waits for nothing. Returns a descriptor, the
+	 * caller's, or -errno. NULL: it has none. With it, open() gets one
+	 * connection as fds[0] if the storage is STORAGE_UNSEEN, or nothing:
+	 * then desc is what an earlier open() saw, and nothing is waited for.
+	 */
+	int (*connect)(const struct storage_desc *desc);
 	/* Worker: takes the descriptors over, on success only. */
 	int (*open)(const struct storage_desc *desc, const int *fds,
 		    struct storage **ret);
@@ -115,6 +142,11 @@ struct storage_ops {
 	 * to sectors? NULL: it never changes. Waits for nothing.
 	 */
 	int (*size)(struct storage *st, uint64_t *ret_bytes);
+	/*
+	 * Worker, control thread: the storage wrote to its event_fd. Connects
+	 * what asks for it and says what happened. NULL: it never asks.
+	 */
+	void (*tend)(struct storage *st, const struct storage_keeper *keeper);
 	/* depth: the most ios in flight. */
 	int (*channel_open)(struct storage *st, unsigned depth,
 			    struct storage_channel **ret);
@@ -139,6 +171,12 @@ struct storage_ops {
 	 * end is wait enough.
 	 */
 	int (*fence_fd)(struct storage_channel *ch);
+	/*
+	 * The disk is being detached: ios that wait for a server that is away
+	 * end with -EIO in the next poll(), and so do those still to come.
+	 * NULL: it never waits like that.
+	 */
+	void (*give_up)(struct storage_channel *ch);
 };
 
 struct storage {
@@ -146,6 +184,9 @@ struct storage {
 	struct storage_desc desc;
 	/* Set by control, read by data threads: storage_size_bytes(). */
 	_Atomic uint64_t size_bytes;
+	/* An eventfd, the owner's, set before the first channel is opened: asks
+	 * for tend(). -1: nobody tends it. */
+	int event_fd;
 };
 
 struct storage_channel {
@@ -188,6 +229,7 @@ static inline void storage_init(struct storage *st,
 {
 	st->ops = ops;
 	st->desc = *desc;
+	st->event_fd = -1;
 	atomic_init(&st->size_bytes, desc->size_bytes);
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "util/clock.h"
@@ -116,10 +117,93 @@ static void target_release(void *arg, domid_t domid, uint32_t handle,
 	(void)dev;
 }
 
+static int target_connect(void *arg, const struct monitor_device *dev)
+{
+	const struct storage_ops *ops;
+	struct storage_desc desc;
+
+	(void)arg;
+	memcpy(&desc, dev->info, sizeof(desc));
+	ops = storage_by_name(desc.driver);
+	return ops && ops->connect ? ops->connect(&desc) : -EOPNOTSUPP;
+}
+
 const struct monitor_ops target_ops = {
 	.open = target_open,
+	.connect = target_connect,
 	.release = target_release,
 };
+
+/* ---- worker -------------------------------------------------------------- */
+
+static int seen_key(char key[MONITOR_KEY_MAX], domid_t domid, uint32_t handle)
+{
+	int err = str_printf(key, MONITOR_KEY_MAX, "vbd/%u/%u/seen", domid,
+			     handle);
+
+	return err < 0 ? err : 0;
+}
+
+/* What a predecessor's open() saw. */
+static int recall(struct monitor_client *mc, const char *key,
+		  struct storage_desc *desc)
+{
+	int fd = monitor_client_get(mc, key);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = pread(fd, desc, sizeof(*desc), 0);
+	close(fd);
+	return n == (ssize_t)sizeof(*desc) ? 0 : -EPROTO;
+}
+
+static int keep(struct monitor_client *mc, const char *key,
+		const struct storage_desc *desc)
+{
+	int fd = memfd_create("pvsplit-seen", MFD_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = pwrite(fd, desc, sizeof(*desc), 0) == (ssize_t)sizeof(*desc)
+		      ? monitor_client_keep(mc, key, fd)
+		      : -ENOMEM;
+	close(fd);
+	return err;
+}
+
+/* The server's own word on the disk, the first time; then what it said. */
+static int open_unseen(struct monitor_client *mc, domid_t domid,
+		       uint32_t handle, struct storage_desc *desc,
+		       struct storage **ret)
+{
+	char key[MONITOR_KEY_MAX];
+	int sock = -1, err = seen_key(key, domid, handle);
+
+	if (err)
+		return err;
+	err = recall(mc, key, desc);
+	if (!err)
+		return storage_open(desc, NULL, ret);
+	if (err != -ENOENT)
+		return err;
+	sock = monitor_client_connect_device(mc, domid, handle);
+	if (sock < 0 && sock != -EOPNOTSUPP)
+		return sock;
+	err = storage_open(desc, &sock, ret);
+	if (err) {
+		if (sock >= 0)
+			close(sock);
+		return err;
+	}
+	err = keep(mc, key, &(*ret)->desc);
+	if (err) {
+		(*ret)->ops->close(*ret);
+		*ret = NULL;
+	}
+	return err;
+}
 
 int target_attach(struct monitor_client *mc, domid_t domid, uint32_t handle,
 		  struct storage **ret)
@@ -136,7 +220,10 @@ int target_attach(struct monitor_client *mc, domid_t domid, uint32_t handle,
 	memcpy(&desc, dev.info, sizeof(desc));
 	if (desc.nr_fds != (int32_t)dev.nr_fds)
 		goto fail;
-	err = storage_open(&desc, dev.fds, ret);
+	if (desc.flags & STORAGE_UNSEEN)
+		err = open_unseen(mc, domid, handle, &desc, ret);
+	else
+		err = storage_open(&desc, dev.fds, ret);
 	if (err)
 		goto fail;
 	return 0;
@@ -145,4 +232,47 @@ fail:
 	for (uint32_t i = 0; i < dev.nr_fds; i++)
 		close(dev.fds[i]);
 	return err;
+}
+
+struct tended {
+	struct monitor_client *mc;
+	struct xenbus_device *dev;
+	const struct storage *st;
+};
+
+static int tended_connect(void *arg)
+{
+	struct tended *t = arg;
+
+	return monitor_client_connect_device(t->mc, t->dev->otherend_id,
+					     t->dev->handle);
+}
+
+static void tended_say(void *arg, const char *what)
+{
+	struct tended *t = arg;
+
+	log_limited(&t->dev->limit, LOG_WARN, "%s: %s: %s", t->dev->name,
+		    t->st->desc.target, what);
+}
+
+void target_tend(struct monitor_client *mc, struct xenbus_device *dev,
+		 struct storage *st)
+{
+	struct tended t = { .mc = mc, .dev = dev, .st = st };
+	const struct storage_keeper keeper = { .connect = tended_connect,
+					       .say = tended_say,
+					       .arg = &t };
+
+	if (st->ops->tend)
+		st->ops->tend(st, &keeper);
+}
+
+void target_forget(struct monitor_client *mc, domid_t domid, uint32_t handle)
+{
+	char key[MONITOR_KEY_MAX];
+
+	if (seen_key(key, domid, handle) == 0)
+		monitor_client_drop(mc, key);
+	monitor_client_release_device(mc, domid, handle);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "blkback/params.h"
+#include "blkback/target.h"
 #include "util/clock.h"
 #include "util/num.h"
 
@@ -137,7 +138,7 @@ static int vbd_connect(struct xenbus_device *dev)
 {
 	struct vbd *v = dev->priv;
 	struct inflight_params *params;
-	int err = params_read(dev, vbd_max_queues(), &params);
+	int err = params_read(dev, vbd_max_queues(v), &params);
 
 	if (err)
 		return err;
@@ -170,6 +171,8 @@ static int vbd_disconnect(struct xenbus_device *dev)
 	case VBD_RUNNING:
 	case VBD_STOPPING:
 		wait = v->queues.nr_fenced || vbd_queues_stop(&v->queues);
+		if (wait)
+			vbd_queues_give_up(&v->queues);
 		break;
 	}
 	if (wait) {
@@ -203,8 +206,8 @@ static void vbd_remove(struct xenbus_device *dev)
 	vbd_disk_close(v);
 	if (dev->removing) {
 		vbd_queues_drop_kept(&v->queues);
-		monitor_client_release_device(v->bb->control.monitor,
-					      dev->otherend_id, dev->handle);
+		target_forget(v->bb->control.monitor, dev->otherend_id,
+			      dev->handle);
 	}
 	free(v);
 }
@@ -264,8 +267,8 @@ static int look_for_predecessor(struct vbd *v, bool *resumed)
 	/* The toolstack made it just now: an older one of its name is over. */
 	if (state == XenbusStateInitialising) {
 		vbd_queues_drop_kept(&v->queues);
-		monitor_client_release_device(v->bb->control.monitor,
-					      dev->otherend_id, dev->handle);
+		target_forget(v->bb->control.monitor, dev->otherend_id,
+			      dev->handle);
 		return 0;
 	}
 	fd = vbd_queues_find(&v->queues);

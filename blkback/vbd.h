@@ -40,9 +40,6 @@ struct blkback {
 extern const struct xenbus_driver vbd_driver;
 extern const struct xenbus_bus_ops vbd_bus_ops; /* arg: struct blkback */
 
-/* Queues of one disk that we take: as many as there are CPUs. */
-uint32_t vbd_max_queues(void);
-
 /* A queue has stopped or faulted, or begun to keep pages. */
 void vbd_run_events(struct blkback *bb);
 

@@ -19,11 +19,12 @@
 #include "blkback/target.h"
 #include "util/num.h"
 
-uint32_t vbd_max_queues(void)
+uint32_t vbd_max_queues(const struct vbd *v)
 {
 	long nr = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (nr < 1)
+	if (nr < 1 ||
+	    (v->medium && (v->medium->desc.flags & STORAGE_ONE_CHANNEL)))
 		return 1;
 	return nr < (long)INFLIGHT_QUEUES_MAX ? (uint32_t)nr
 					      : INFLIGHT_QUEUES_MAX;
@@ -41,6 +42,7 @@ int vbd_disk_open(struct vbd *v)
 	if (err)
 		return err;
 	v->storage = v->medium;
+	v->medium->event_fd = v->bb->control.event_fd;
 	log_info("%s: %s: %llu KiB, %s%s", dev->name, v->storage->desc.target,
 		 (unsigned long long)v->storage->desc.size_bytes / 1024,
 		 v->storage->desc.how,
@@ -127,7 +129,7 @@ int vbd_disk_announce(struct vbd *v)
 		{ "feature-persistent", 1 },
 		{ "feature-max-indirect-segments", BLK_SEGMENTS_MAX },
 		{ "max-ring-page-order", INFLIGHT_RING_ORDER_MAX },
-		{ "multi-queue-max-queues", vbd_max_queues() },
+		{ "multi-queue-max-queues", vbd_max_queues(v) },
 	};
 	int err = write_numbers(v, numbers, ARRAY_SIZE(numbers));
 

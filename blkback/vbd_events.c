@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "blkback/target.h"
 #include "util/clock.h"
 
 #define IDLE_TICK_NS (40 * NS_PER_S)
@@ -65,6 +66,8 @@ static void run_event(struct vbd *v)
 {
 	int fault;
 
+	if (v->medium)
+		target_tend(v->bb->control.monitor, v->dev, v->medium);
 	if (!v->queues.nr)
 		return;
 	if (v->state == VBD_STOPPING) {

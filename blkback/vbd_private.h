@@ -38,6 +38,9 @@ struct vbd {
 
 /* ---- vbd_disk.c ---- */
 
+/* Queues of one disk that we take: as many as there are CPUs. */
+uint32_t vbd_max_queues(const struct vbd *v);
+
 /* Open what is behind the disk, once. Errors: target_attach's. */
 int vbd_disk_open(struct vbd *v) PV_MUST_CHECK;
 void vbd_disk_close(struct vbd *v); /* idempotent */

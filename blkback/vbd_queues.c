@@ -177,6 +177,13 @@ int vbd_queues_stop(struct vbd_queues *qs)
 	return err;
 }
 
+void vbd_queues_give_up(struct vbd_queues *qs)
+{
+	for (uint32_t i = 0; i < qs->nr; i++)
+		if (qs->q[i].queue)
+			blkback_queue_give_up(qs->q[i].queue);
+}
+
 static void forget_fence(struct vbd_queue *q)
 {
 	if (q->fence_src)

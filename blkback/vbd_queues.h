@@ -53,6 +53,8 @@ int vbd_queues_start(struct vbd_queues *qs) PV_MUST_CHECK;
  * after an event. May be called at any time.
  */
 int vbd_queues_stop(struct vbd_queues *qs) PV_MUST_CHECK;
+/* The device ends while some are being stopped: blkback_queue_give_up. */
+void vbd_queues_give_up(struct vbd_queues *qs);
 /* keep: leave event channels bound for a successor. Idempotent. */
 void vbd_queues_close(struct vbd_queues *qs, bool keep);
 /* Drop what the monitor keeps of this device, whoever gave it. */

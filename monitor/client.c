@@ -167,6 +167,19 @@ int monitor_client_open_device(struct monitor_client *mc, domid_t domid,
 	return 0;
 }
 
+int monitor_client_connect_device(struct monitor_client *mc, domid_t domid,
+				  uint32_t handle)
+{
+	struct monitor_request req = { .op = MONITOR_OP_CONNECT,
+				       .domid = domid,
+				       .handle = handle };
+	struct monitor_reply reply;
+	int fds[MONITOR_FDS_MAX];
+	int err = call(mc, &req, -1, &reply, fds, 1);
+
+	return err ? err : fds[0];
+}
+
 int monitor_client_release_device(struct monitor_client *mc, domid_t domid,
 				  uint32_t handle)
 {

@@ -140,6 +140,23 @@ static void serve_open(struct monitor *m, const struct monitor_request *req,
 	memcpy(a->fds, dev->fds, dev->nr_fds * sizeof(a->fds[0]));
 }
 
+static void serve_connect(struct monitor *m, const struct monitor_request *req,
+			  struct answer *a)
+{
+	int fd = req->domid < DOMID_FIRST_RESERVED
+			 ? monitor_table_connect(&m->table, (domid_t)req->domid,
+						 req->handle)
+			 : -EINVAL;
+
+	if (fd < 0) {
+		a->reply.error = fd;
+		return;
+	}
+	a->own_fd = fd;
+	a->reply.nr_fds = 1;
+	a->fds[0] = fd;
+}
+
 static void serve_ready(struct monitor *m)
 {
 	m->worker_ready = true;
@@ -186,6 +203,7 @@ static int serve(struct monitor *m, const struct monitor_request *req, int *fd,
 	case MONITOR_OP_HELLO: serve_hello(m, a); return 0;
 	case MONITOR_OP_STORE: serve_store(m, a); return 0;
 	case MONITOR_OP_OPEN: serve_open(m, req, a); return 0;
+	case MONITOR_OP_CONNECT: serve_connect(m, req, a); return 0;
 	case MONITOR_OP_RELEASE:
 		if (req->domid >= DOMID_FIRST_RESERVED)
 			a->reply.error = -EINVAL;

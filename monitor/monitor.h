@@ -29,9 +29,9 @@
 #include "util/annotate.h"
 #include "util/spawn.h"
 
-#define MONITOR_FDS_MAX	    4u	 /* descriptors of one opened device */
-#define MONITOR_INFO_MAX    512u /* bytes that describe it */
-#define MONITOR_KEY_MAX	    64u	 /* a kept descriptor's name, with NUL */
+#define MONITOR_FDS_MAX	    4u	  /* descriptors of one opened device */
+#define MONITOR_INFO_MAX    1024u /* bytes that describe it */
+#define MONITOR_KEY_MAX	    64u	  /* a kept descriptor's name, with NUL */
 #define MONITOR_KEPT_MAX    4096u
 #define MONITOR_DEVICES_MAX 4096u
 
@@ -53,6 +53,11 @@ struct monitor_ops {
 	 */
 	int (*open)(void *arg, domid_t domid, uint32_t handle,
 		    struct monitor_device *ret, char *why);
+	/*
+	 * A fresh connection for an open device: a descriptor or -errno. Must
+	 * not wait. NULL: no device has any.
+	 */
+	int (*connect)(void *arg, const struct monitor_device *dev);
 	/* The device was released; descriptors are closed by the caller. */
 	void (*release)(void *arg, domid_t domid, uint32_t handle,
 			struct monitor_device *dev);
@@ -108,6 +113,13 @@ int monitor_client_open_device(struct monitor_client *mc, domid_t domid,
 			       struct monitor_device *ret) PV_MUST_CHECK;
 int monitor_client_release_device(struct monitor_client *mc, domid_t domid,
 				  uint32_t handle);
+/*
+ * A connection to what an open device is kept on, the caller's; it may not be
+ * established yet. -ENOENT the device is not open; -EOPNOTSUPP it has none;
+ * what connecting said at once (-ECONNREFUSED, ...).
+ */
+int monitor_client_connect_device(struct monitor_client *mc, domid_t domid,
+				  uint32_t handle) PV_MUST_CHECK;
 
 /* Keep a duplicate of fd under key (replacing one of that name). */
 int monitor_client_keep(struct monitor_client *mc, const char *key,

@@ -19,6 +19,7 @@ enum monitor_op {
 	MONITOR_OP_GET,	      /* key; reply: one fd */
 	MONITOR_OP_DROP,      /* key */
 	MONITOR_OP_READY,
+	MONITOR_OP_CONNECT, /* domid, handle; reply: one fd, a connection */
 };
 
 struct monitor_request {

@@ -97,6 +97,18 @@ int monitor_table_open(struct monitor_table *table, domid_t domid,
 	return 0;
 }
 
+int monitor_table_connect(struct monitor_table *table, domid_t domid,
+			  uint32_t handle)
+{
+	struct device *d = find_device(table, domid, handle);
+
+	if (!d)
+		return -ENOENT;
+	if (!table->ops->connect)
+		return -EOPNOTSUPP;
+	return table->ops->connect(table->arg, &d->dev);
+}
+
 int monitor_table_release(struct monitor_table *table, domid_t domid,
 			  uint32_t handle)
 {

@@ -29,6 +29,9 @@ void monitor_table_fini(struct monitor_table *table);
 int monitor_table_open(struct monitor_table *table, domid_t domid,
 		       uint32_t handle, const struct monitor_device **ret,
 		       char *why) PV_MUST_CHECK;
+/* A fresh connection, the caller's. -ENOENT not open; -EOPNOTSUPP. */
+int monitor_table_connect(struct monitor_table *table, domid_t domid,
+			  uint32_t handle) PV_MUST_CHECK;
 int monitor_table_release(struct monitor_table *table, domid_t domid,
 			  uint32_t handle);
 

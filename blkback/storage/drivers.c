@@ -14,12 +14,18 @@ const struct storage_ops *const storage_drivers[] = {
 #ifdef HAVE_AIO
 	&storage_aio,
 #endif
+#ifdef HAVE_NBD
+	&storage_nbd,
+#endif
 	NULL,
 };
 
 const char *const storage_left_out[] = {
 #ifndef HAVE_AIO
 	"aio\tneeds libaio",
+#endif
+#ifndef HAVE_NBD
+	"nbd\tneeds libnbd",
 #endif
 	NULL,
 };

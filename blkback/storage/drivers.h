@@ -9,5 +9,6 @@ extern const struct storage_ops storage_null;
 extern const struct storage_ops storage_mem;
 extern const struct storage_ops storage_uring;
 extern const struct storage_ops storage_aio; /* if it is built */
+extern const struct storage_ops storage_nbd; /* if it is built */
 
 #endif /* BLKBACK_STORAGE_DRIVERS_H */

@@ -114,6 +114,12 @@ static int acquire_nested(const char *target, uint32_t flags, unsigned depth,
 			     why_size);
 	if (err)
 		return err;
+	if (desc->flags & STORAGE_UNSEEN) {
+		snprintf(why, why_size,
+			 "%.100s: no filter stands before a server's disk",
+			 target);
+		return -EOPNOTSUPP;
+	}
 	if (desc->nr_fds + (int32_t)part.filter->nr_fds >
 	    (int32_t)STORAGE_FDS_MAX) {
 		snprintf(why, why_size, "%.100s: write fewer filters", target);
@@ -144,7 +150,9 @@ int storage_acquire(const char *target, uint32_t flags,
 	err = acquire_nested(target, flags, 0, &d, fds, why, why_size);
 	if (err)
 		return err;
-	snprintf(d.target, sizeof(d.target), "%s", target);
+	/* One without filters may have said it otherwise: without a secret. */
+	if (!(d.flags & STORAGE_UNSEEN))
+		snprintf(d.target, sizeof(d.target), "%s", target);
 	*desc = d;
 	return 0;
 }

@@ -126,6 +126,16 @@ static void try_calls(struct monitor_client *mc, struct report *r)
 	fd = monitor_client_connect_store(mc);
 	*res++ = fd >= 0;
 	close(fd);
+	/* Released above, then opened again; and one that never was. */
+	*res++ = monitor_client_connect_device(mc, 3, 51712);
+	if (monitor_client_open_device(mc, 3, 51712, &dev))
+		abort();
+	close(dev.fds[0]);
+	fd = monitor_client_connect_device(mc, 3, 51712);
+	*res++ =
+		fd >= 0 && pread(fd, key, 4, 0) == 4 && !memcmp(key, "sock", 4);
+	close(fd);
+	*res++ = monitor_client_connect_device(mc, DOMID_FIRST_RESERVED, 7);
 }
 
 static int fill_kept(struct monitor_client *mc)
@@ -268,7 +278,14 @@ static int test_open(void *arg, domid_t domid, uint32_t handle,
 	return 0;
 }
 
-static const struct monitor_ops ops = { .open = test_open };
+static int test_connect(void *arg, const struct monitor_device *dev)
+{
+	(void)arg;
+	return dev->nr_fds == 1 ? make_memfd("sock") : -EINVAL;
+}
+
+static const struct monitor_ops ops = { .open = test_open,
+					.connect = test_connect };
 
 static void run_monitor(const char *program, const char *mode, int out)
 {
@@ -478,8 +495,9 @@ static void gives_a_worker_nothing_but_its_socket(void)
 static void answers_every_call_and_refuses_what_is_not_there(void)
 {
 	static const int32_t want[] = {
-		-ENOENT, -EINVAL,	-ENOENT, 0, -ENOENT, -ENOENT,
-		-EINVAL, -ENAMETOOLONG, 0,	 0, 1,	     1
+		-ENOENT, -EINVAL, -ENOENT,	 0, -ENOENT,
+		-ENOENT, -EINVAL, -ENAMETOOLONG, 0, 0,
+		1,	 1,	  -ENOENT,	 1, -EINVAL,
 	};
 	struct report r = { 0 };
 

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nbd_io.c - one io as commands of the protocol. libnbd takes one buffer a
+ * command: pieces that lie side by side in memory go as one; else each is its
+ * own command, straight from and into the guest's memory. Only when a piece is
+ * smaller than the server's smallest block is there a copy.
+ *
+ * The server's error reaches the io that the command was of. An end of the
+ * connection reaches none: link.c issues them again.
+ */
+#include "blkback/storage/nbd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRIM_MAX_BYTES (1u << 30)
+
+static struct nbd_channel *channel_of(struct link *l)
+{
+	return container_of(l, struct nbd_channel, link);
+}
+
+/* libnbd calls it from within its own calls: it must make none. */
+static int part_done(void *arg, int *error)
+{
+	struct link_slot *s = arg;
+
+	/* ESHUTDOWN: the server would not, since it is ending. */
+	if (*error == ENOTCONN || *error == ESHUTDOWN)
+		s->owner->lost = true;
+	else
+		link_part_done(s, -*error);
+	return 1;
+}
+
+/* A call that libnbd refused; what it took tells part_done. */
+static void not_taken(struct nbd_channel *c, struct link_slot *s)
+{
+	int err = nbd_get_errno();
+
+	if (nbd_aio_is_dead(c->h) != 0 || nbd_aio_is_closed(c->h) != 0)
+		c->link.lost = true;
+	else
+		link_part_done(s, err > 0 ? -err : -EIO);
+}
+
+static void issue_piece(struct nbd_channel *c, struct link_slot *s, char *buf,
+			size_t size_bytes, uint64_t offset)
+{
+	const nbd_completion_callback done = { .callback = part_done,
+					       .user_data = s };
+
+	while (size_bytes && !c->link.lost) {
+		size_t n =
+			size_bytes < c->max_bytes ? size_bytes : c->max_bytes;
+		int64_t cookie;
+
+		s->nr_parts++;
+		cookie =
+			s->io->op == STORAGE_READ
+				? nbd_aio_pread(c->h, buf, n, offset, done, 0)
+				: nbd_aio_pwrite(c->h, buf, n, offset, done, 0);
+		if (cookie < 0) {
+			not_taken(c, s);
+			return;
+		}
+		buf += n;
+		offset += n;
+		size_bytes -= n;
+	}
+}
+
+/* The vector as few pieces as possible. */
+static void issue_vector(struct nbd_channel *c, struct link_slot *s)
+{
+	const struct iovec *iov = s->io->iov;
+	uint64_t offset = s->io->offset_bytes;
+
+	for (unsigned i = 0; i < s->io->nr_iov && !c->link.lost;) {
+		char *base = iov[i].iov_base;
+		size_t len = iov[i++].iov_len;
+
+		while (i < s->io->nr_iov && iov[i].iov_base == base + len)
+			len += iov[i++].iov_len;
+		issue_piece(c, s, base, len, offset);
+		offset += len;
+	}
+}
+
+static bool fits_blocks(const struct nbd_channel *c,
+			const struct storage_io *io)
+{
+	for (unsigned i = 0; i < io->nr_iov; i++)
+		if (io->iov[i].iov_len % c->sector_bytes)
+			return false;
+	return true;
+}
+
+static void issue_copied(struct nbd_channel *c, struct link_slot *s)
+{
+	const struct storage_io *io = s->io;
+	char *to;
+
+	if (!s->bounce)
+		s->bounce = malloc(io->size_bytes);
+	to = s->bounce;
+	if (!to) {
+		s->nr_parts++;
+		link_part_done(s, -ENOMEM);
+		return;
+	}
+	for (unsigned i = 0; io->op == STORAGE_WRITE && i < io->nr_iov; i++) {
+		memcpy(to, io->iov[i].iov_base, io->iov[i].iov_len);
+		to += io->iov[i].iov_len;
+	}
+	issue_piece(c, s, s->bounce, io->size_bytes, io->offset_bytes);
+}
+
+static void issue_trim(struct nbd_channel *c, struct link_slot *s)
+{
+	const nbd_completion_callback done = { .callback = part_done,
+					       .user_data = s };
+	uint64_t left = s->io->size_bytes - s->io->done_bytes;
+
+	s->step_bytes = left < TRIM_MAX_BYTES ? left : TRIM_MAX_BYTES;
+	s->nr_parts++;
+	if (nbd_aio_trim(c->h, s->step_bytes,
+			 s->io->offset_bytes + s->io->done_bytes, done, 0) < 0)
+		not_taken(c, s);
+}
+
+static void issue_flush(struct nbd_channel *c, struct link_slot *s)
+{
+	const nbd_completion_callback done = { .callback = part_done,
+					       .user_data = s };
+
+	/* Such a server has nothing to flush, or cannot be made to. */
+	if (!c->can_flush)
+		return;
+	s->nr_parts++;
+	if (nbd_aio_flush(c->h, done, 0) < 0)
+		not_taken(c, s);
+}
+
+void nbd_io_issue(struct link *l, struct link_slot *s)
+{
+	struct nbd_channel *c = channel_of(l);
+
+	switch (s->io->op) {
+	case STORAGE_READ:
+	case STORAGE_WRITE:
+		if (fits_blocks(c, s->io))
+			issue_vector(c, s);
+		else
+			issue_copied(c, s);
+		break;
+	case STORAGE_FLUSH: issue_flush(c, s); break;
+	case STORAGE_DISCARD: issue_trim(c, s); break;
+	}
+}
