@@ -1,27 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* store_perms.c - who may do what, the root included. */
-#include "tests/unit/store_peer.h"
-
-static struct xsd *xsd;
-static struct peer *root, *one, *two;
-
-static int setup(void)
-{
-	xsd = peer_store();
-	root = peer_open(xsd, 0);
-	one = peer_open(xsd, 1);
-	two = peer_open(xsd, 2);
-	return root && one && two;
-}
-
-static void teardown(void)
-{
-	UNIT_CHECK(xsd_check(xsd) == 0);
-	peer_close(root);
-	peer_close(one);
-	peer_close(two);
-	xsd_close(xsd);
-}
+#include "tests/unit/store_trio.h"
 
 /* XSA-115, XSA-353. */
 static void guests_may_do_nothing_with_the_root(void)

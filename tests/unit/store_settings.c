@@ -2,47 +2,7 @@
 /*
  * store_settings.c - what domain 0 allows a domain: features, quotas by name.
  */
-#include "tests/unit/store_peer.h"
-
-static struct xsd *xsd;
-static struct peer *root, *one, *two;
-
-static int setup(void)
-{
-	xsd = peer_store();
-	root = peer_open(xsd, 0);
-	one = peer_open(xsd, 1);
-	two = peer_open(xsd, 2);
-	return root && one && two;
-}
-
-static void teardown(void)
-{
-	UNIT_CHECK(xsd_check(xsd) == 0);
-	peer_close(root);
-	peer_close(one);
-	peer_close(two);
-	xsd_close(xsd);
-}
-
-/* words: strings with blanks between them, each of which gets its NUL. */
-static int ask(struct peer *peer, uint32_t type, const char *words)
-{
-	char text[512];
-	size_t len = strlen(words) + 1;
-
-	snprintf(text, sizeof(text), "%s", words);
-	for (char *c = text; *c; c++)
-		if (*c == ' ')
-			*c = '\0';
-	return peer_ask(peer, type, 0, text, len);
-}
-
-static int says(struct peer *peer, uint32_t type, const char *words,
-		const char *answer)
-{
-	return ask(peer, type, words) == 0 && strcmp(peer->reply, answer) == 0;
-}
+#include "tests/unit/store_trio.h"
 
 /* ---- features ------------------------------------------------------------ */
 
