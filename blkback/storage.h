@@ -172,9 +172,9 @@ struct storage_ops {
 	 */
 	int (*fence_fd)(struct storage_channel *ch);
 	/*
-	 * The disk is being detached: ios that wait for a server that is away
-	 * end with -EIO in the next poll(), and so do those still to come.
-	 * NULL: it never waits like that.
+	 * The disk is being detached: ios that wait for a server that is away,
+	 * or hang, end with -EIO in the next poll(), and so do those still to
+	 * come. NULL: it never waits like that.
 	 */
 	void (*give_up)(struct storage_channel *ch);
 };

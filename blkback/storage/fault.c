@@ -5,8 +5,8 @@
  * other faults at any time: storage_set_faults().
  *
  * An io that waits is held here, in no kernel: a killed worker's successor
- * issues it again, and judges it anew. Detaching a disk waits for what hangs
- * until other faults are set.
+ * issues it again, and judges it anew. When the disk is detached, what hangs
+ * ends with -EIO and what is delayed goes on.
  *
  * Thread: see storage.h; spec, generation and the list of channels are the
  * lock's.
@@ -60,6 +60,7 @@ struct fault_channel {
 	unsigned generation;
 	uint64_t nr_submitted;
 	bool unflushed; /* submitted by poll() */
+	bool given_up;	/* nothing is held any more */
 };
 
 static const struct storage_ops fault_ops;
@@ -313,6 +314,16 @@ static int start(struct fault_io *io)
 	return err;
 }
 
+/* Nothing is held any more: what would hang fails. */
+static int start_given_up(struct fault_io *io)
+{
+	if (io->verdict.hang)
+		io->verdict =
+			(struct fault_verdict){ .error = -EIO,
+						.torn_sectors = FAULT_TORN_NO };
+	return start(io);
+}
+
 static int fault_submit(struct storage_channel *ch, struct storage_io *outer)
 {
 	struct fault_channel *c = channel_of(ch);
@@ -339,6 +350,8 @@ static int fault_submit(struct storage_channel *ch, struct storage_io *outer)
 	} else if (io->verdict.delay_ns) {
 		io->due_ns = clock_now_ns() + io->verdict.delay_ns;
 	}
+	if (c->given_up)
+		return start_given_up(io);
 	if (!io->verdict.hang && io->due_ns == NEVER_NS)
 		return start(io);
 	if (io->verdict.hang)
@@ -370,11 +383,11 @@ static void start_due(struct fault_channel *c)
 		struct storage_io *outer = io->outer;
 		int err;
 
-		if (!all && io->due_ns > now &&
+		if (!all && !c->given_up && io->due_ns > now &&
 		    (!io->due_count || c->nr_submitted < io->due_count))
 			continue;
 		list_del(&io->link);
-		err = start(io);
+		err = c->given_up ? start_given_up(io) : start(io);
 		if (err)
 			done_list_add(&c->done, outer, err);
 		c->unflushed = true;
@@ -420,6 +433,12 @@ static unsigned fault_poll(struct storage_channel *ch)
 	return nr;
 }
 
+static void fault_give_up(struct storage_channel *ch)
+{
+	channel_of(ch)->given_up = true;
+	filter_give_up(ch);
+}
+
 static int fault_wait_fd(struct storage_channel *ch)
 {
 	return channel_of(ch)->epoll_fd;
@@ -436,6 +455,7 @@ static const struct storage_ops fault_ops = {
 	.poll = fault_poll,
 	.wait_fd = fault_wait_fd,
 	.fence_fd = filter_fence_fd,
+	.give_up = fault_give_up,
 };
 
 const struct storage_filter filter_fault = {

@@ -236,3 +236,9 @@ int filter_fence_fd(struct storage_channel *ch)
 {
 	return filter_ops(ch)->fence_fd(filter_inner(ch));
 }
+
+void filter_give_up(struct storage_channel *ch)
+{
+	if (filter_ops(ch)->give_up)
+		filter_ops(ch)->give_up(filter_inner(ch));
+}

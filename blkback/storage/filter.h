@@ -54,6 +54,7 @@ bool filter_flush(struct storage_channel *ch);
 unsigned filter_poll(struct storage_channel *ch);
 int filter_wait_fd(struct storage_channel *ch);
 int filter_fence_fd(struct storage_channel *ch);
+void filter_give_up(struct storage_channel *ch);
 
 static inline struct filter_storage *filter_of(struct storage *st)
 {

@@ -366,6 +366,7 @@ static const struct storage_ops verify_ops = {
 	.poll = filter_poll,
 	.wait_fd = filter_wait_fd,
 	.fence_fd = filter_fence_fd,
+	.give_up = filter_give_up,
 };
 
 const struct storage_filter filter_verify = {

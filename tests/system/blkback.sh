@@ -237,6 +237,19 @@ check "a read hangs" sh -c "kill -0 $reader"
 pvsplit block-fault guest xvda off
 wait $reader
 check "and goes on when faults are off" [ $? -eq 0 ]
+pvsplit block-fault guest xvda read:hang
+read_disk 2>"$TMP/dd" &
+reader=$!
+sleep 0.3
+check "a disk that hangs is detached by force" \
+	timeout 20 pvsplit block-detach guest xvda --force
+wait $reader
+check "the reader gets an error" grep -q "Input/output error" "$TMP/dd"
+stop_daemon "$fuse"
+check "nothing holds the image any longer" \
+	wait_for 5 flock -n -x "$IMG" true
+check "it can be attached again" front "$IMG"
+check "and is read" read_disk
 unfront
 
 # ---- the other drivers

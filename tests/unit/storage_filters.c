@@ -195,6 +195,36 @@ static void what_hangs_goes_on_when_faults_are_off(void)
 	munmap(a, 4096);
 }
 
+/* A detached disk's: what hangs fails, what is late is not waited for. */
+static void what_is_held_ends_when_it_is_given_up(void)
+{
+	uint8_t *a = buffer(4096);
+	uint64_t begin_ns = clock_now_ns();
+	struct tracked hung, late, next;
+	struct rig r;
+
+	UNIT_REQUIRE(open_target(&r, "verify:fault:read:hang+"
+				     "write:delay=60s,mem:1M") == 0);
+	prepare(&hung, STORAGE_READ, 0, a, 4096);
+	prepare(&late, STORAGE_WRITE, 0, a, 4096);
+	prepare(&next, STORAGE_READ, 4096, a, 4096);
+	UNIT_REQUIRE(r.st->ops->submit(r.ch, &hung.io) == 0);
+	UNIT_REQUIRE(r.st->ops->submit(r.ch, &late.io) == 0);
+	UNIT_CHECK(r.st->ops->flush(r.ch));
+	r.st->ops->poll(r.ch);
+	UNIT_CHECK(hung.nr_done == 0 && late.nr_done == 0);
+	UNIT_REQUIRE(r.st->ops->give_up != NULL);
+	r.st->ops->give_up(r.ch);
+	UNIT_CHECK(wait_all(&r, &hung, 1) && hung.io.result == -EIO);
+	UNIT_CHECK(wait_all(&r, &late, 1) && late.io.result == 0);
+	/* So does what was under way to it. */
+	UNIT_REQUIRE(r.st->ops->submit(r.ch, &next.io) == 0);
+	UNIT_CHECK(wait_all(&r, &next, 1) && next.io.result == -EIO);
+	UNIT_CHECK(clock_now_ns() - begin_ns < 30 * NS_PER_S);
+	rig_close(&r);
+	munmap(a, 4096);
+}
+
 static unsigned order[8], nr_order;
 
 static void note_order(struct storage_io *io)
@@ -338,6 +368,7 @@ UNIT_MAIN("storage_filters",
 	  UNIT_TEST(a_torn_write_that_was_called_good_is_found),
 	  UNIT_TEST(errors_are_of_the_ios_named_and_no_others),
 	  UNIT_TEST(what_hangs_goes_on_when_faults_are_off),
+	  UNIT_TEST(what_is_held_ends_when_it_is_given_up),
 	  UNIT_TEST(delays_last_and_reordering_reorders),
 	  UNIT_TEST(a_text_of_faults_is_read_strictly),
 	  UNIT_TEST(filters_that_cannot_be_are_refused),
