@@ -19,6 +19,7 @@
  *
  * - Only its owner polls and arms a queue; done runs there, in the poll, for
  *   every io that was submitted to the queue.
+ *   Threads may take turns at being its owner, under a lock of their own.
  * - Any thread may submit to it and kick it (when there are several).
  * - blkfront_submit, _poll and so on are those of queue 0, whose owner serves
  *   the store as well: it has to poll or to sleep on blkfront_fd, always.

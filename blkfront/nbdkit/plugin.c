@@ -4,24 +4,20 @@
  *
  *	nbdkit pvsplit domain=3 vdev=xvda
  *
- * nbdkit calls from many threads, a blkfront is for one at a time: one lock is
- * around both it and the reads and writes at any byte over it (bytes.h). Who
- * has a request takes a buffer and copies without the lock, submits under it,
- * and sleeps on a semaphore of its own. The owner, a thread of ours, polls the
- * blkfront under the lock, spins while that brings something, and sleeps on its
- * descriptor otherwise; it posts the semaphores.
+ * nbdkit calls from many threads, each of which waits for its request: lanes.h
+ * has them poll the blkfront's queues in turn. Each connection keeps to a lane,
+ * and so to a ring, of its own, as far as there are that many.
+ *
+ * nbdkit's buffers are its own, so data is copied once in each direction,
+ * between them and the region that is shared with the backend.
  */
 #define NBDKIT_API_VERSION 2
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <nbdkit-plugin.h>
@@ -29,9 +25,9 @@
 #include "abi/grant.h"
 #include "blkfront/blkfront.h"
 #include "blkfront/bytes.h"
+#include "blkfront/lanes.h"
 #include "util/log.h"
 #include "util/num.h"
-#include "util/spin.h"
 #include "util/vdev.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -41,6 +37,9 @@
 #define REQUEST_BYTES (32u << 20) /* the largest that clients should send */
 #define PREFERRED_MAX (1u << 20)
 #define WHY_BYTES     256
+#define QUEUES_MIN    2u
+#define QUEUES_MAX    BLKFRONT_QUEUES_MAX
+#define QUEUES_USUAL  16u /* threads that nbdkit has for a connection */
 
 /* Configuration, and what is open from get_ready to unload. */
 static struct {
@@ -50,27 +49,22 @@ static struct {
 
 	struct blkfront *bf;
 	struct bytes bytes;
-	pthread_mutex_t lock; /* around bf and bytes */
-	uint32_t nr_callers;  /* atomic: want the lock */
-	pthread_t owner;
-	bool has_owner;
-	int stop_fd; /* readable: the owner ends */
+	struct lanes lanes;
 
 	pthread_mutex_t room_lock;
 	pthread_cond_t room; /* a buffer was given back */
+	uint32_t nr_short;   /* atomic: wait for one */
 } disk = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.room_lock = PTHREAD_MUTEX_INITIALIZER,
 	.room = PTHREAD_COND_INITIALIZER,
-	.stop_fd = -1,
+	.lanes.wake_fd = -1,
 };
 
 /* A request of nbdkit's, on the stack of the thread that waits for it. */
 struct request {
 	struct bytes_req bytes;
 	struct blkfront_io io;
-	int result;
-	sem_t done;
+	struct waiter waiter;
 };
 
 /* ---- requests -------------------------------------------------------------
@@ -80,108 +74,96 @@ static void bytes_done(struct bytes_req *bytes)
 {
 	struct request *rq = container_of(bytes, struct request, bytes);
 
-	rq->result = bytes->result;
-	sem_post(&rq->done);
+	waiter_end(&rq->waiter, bytes->result);
 }
 
 static void io_done(struct blkfront_io *io)
 {
 	struct request *rq = container_of(io, struct request, io);
 
-	rq->result = io->result;
-	sem_post(&rq->done);
-}
-
-/* The owner's loop looks at nr_callers, so that it does not keep us out. */
-static void disk_lock(void)
-{
-	__atomic_add_fetch(&disk.nr_callers, 1, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&disk.lock);
-	__atomic_sub_fetch(&disk.nr_callers, 1, __ATOMIC_RELAXED);
+	waiter_end(&rq->waiter, io->result);
 }
 
 static struct blkfront_info get_info(void)
 {
 	struct blkfront_info info;
 
-	disk_lock();
 	blkfront_info(disk.bf, &info);
-	pthread_mutex_unlock(&disk.lock);
 	return info;
 }
 
-static void wait_done(struct request *rq)
-{
-	while (sem_wait(&rq->done) < 0 && errno == EINTR)
-		;
-	sem_destroy(&rq->done);
-}
-
+/*
+ * Who gives a buffer back looks at nr_short afterwards, who is short counts
+ * itself before it looks for one: so one of them sees the other.
+ */
 static void take_buffer(struct request *rq)
 {
 	if (bytes_prepare(&disk.bytes, &rq->bytes) == 0)
 		return;
 	pthread_mutex_lock(&disk.room_lock);
+	/* Pairs with give_buffer(). */
+	__atomic_add_fetch(&disk.nr_short, 1, __ATOMIC_SEQ_CST);
 	while (bytes_prepare(&disk.bytes, &rq->bytes))
 		pthread_cond_wait(&disk.room, &disk.room_lock);
+	__atomic_sub_fetch(&disk.nr_short, 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&disk.room_lock);
 }
 
 static void give_buffer(struct request *rq)
 {
 	bytes_release(&disk.bytes, &rq->bytes);
+	if (!__atomic_load_n(&disk.nr_short, __ATOMIC_SEQ_CST))
+		return;
 	pthread_mutex_lock(&disk.room_lock);
 	pthread_cond_broadcast(&disk.room);
 	pthread_mutex_unlock(&disk.room_lock);
 }
 
 /* One piece: to is NULL for a write, from for a read. */
-static int move_piece(void *to, const void *from, size_t size_bytes,
-		      uint64_t offset_bytes)
+static int move_piece(struct lane *lane, void *to, const void *from,
+		      size_t size_bytes, uint64_t offset_bytes)
 {
-	struct request rq = { .bytes = {
-				      .write = from != NULL,
-				      .offset_bytes = offset_bytes,
-				      .size_bytes = size_bytes,
-				      .done = bytes_done,
-			      } };
+	struct request rq;
+	int result;
 
-	sem_init(&rq.done, 0, 0);
+	rq.bytes = (struct bytes_req){
+		.queue = lane->queue,
+		.write = from != NULL,
+		.offset_bytes = offset_bytes,
+		.size_bytes = size_bytes,
+		.done = bytes_done,
+	};
+	waiter_init(&rq.waiter, lane);
 	take_buffer(&rq);
 	if (from)
 		memcpy(rq.bytes.data, from, size_bytes);
-	disk_lock();
 	bytes_start(&disk.bytes, &rq.bytes);
-	blkfront_kick(disk.bf);
-	pthread_mutex_unlock(&disk.lock);
-	wait_done(&rq);
-	if (to && !rq.result)
+	blkfront_queue_kick(lane->queue);
+	result = waiter_wait(&rq.waiter);
+	if (to && !result)
 		memcpy(to, rq.bytes.data, size_bytes);
 	give_buffer(&rq);
-	return rq.result;
+	return result;
 }
 
 /* An io without data. */
-static int run_io(enum blkfront_op op, uint64_t offset_bytes, size_t size_bytes)
+static int run_io(struct lane *lane, enum blkfront_op op, uint64_t offset_bytes,
+		  size_t size_bytes)
 {
-	struct request rq = { .io = { .op = op,
-				      .offset_bytes = offset_bytes,
-				      .size_bytes = size_bytes,
-				      .done = io_done } };
+	struct request rq;
 	int err;
 
-	sem_init(&rq.done, 0, 0);
-	disk_lock();
-	err = blkfront_submit(disk.bf, &rq.io);
-	if (!err)
-		blkfront_kick(disk.bf);
-	pthread_mutex_unlock(&disk.lock);
-	if (err) {
-		sem_destroy(&rq.done);
-		return err;
-	}
-	wait_done(&rq);
-	return rq.result;
+	rq.io = (struct blkfront_io){ .op = op,
+				      .offset_bytes = offset_bytes,
+				      .size_bytes = size_bytes,
+				      .done = io_done };
+	waiter_init(&rq.waiter, lane);
+	err = blkfront_queue_submit(lane->queue, &rq.io);
+	if (err)
+		waiter_end(&rq.waiter, err);
+	else
+		blkfront_queue_kick(lane->queue);
+	return waiter_wait(&rq.waiter);
 }
 
 /* nbdkit's way to say how it went. */
@@ -201,12 +183,11 @@ static int pvsplit_pread(void *handle, void *buf, uint32_t count,
 	uint8_t *to = buf;
 	int err = 0;
 
-	(void)handle;
 	(void)flags;
 	while (count && !err) {
 		uint32_t n = count < PIECE_BYTES ? count : PIECE_BYTES;
 
-		err = move_piece(to, NULL, n, offset);
+		err = move_piece(handle, to, NULL, n, offset);
 		to += n;
 		offset += n;
 		count -= n;
@@ -220,12 +201,11 @@ static int pvsplit_pwrite(void *handle, const void *buf, uint32_t count,
 	const uint8_t *from = buf;
 	int err = 0;
 
-	(void)handle;
 	(void)flags;
 	while (count && !err) {
 		uint32_t n = count < PIECE_BYTES ? count : PIECE_BYTES;
 
-		err = move_piece(NULL, from, n, offset);
+		err = move_piece(handle, NULL, from, n, offset);
 		from += n;
 		offset += n;
 		count -= n;
@@ -235,9 +215,8 @@ static int pvsplit_pwrite(void *handle, const void *buf, uint32_t count,
 
 static int pvsplit_flush(void *handle, uint32_t flags)
 {
-	int err = run_io(BLKFRONT_FLUSH, 0, 0);
+	int err = run_io(handle, BLKFRONT_FLUSH, 0, 0);
 
-	(void)handle;
 	(void)flags;
 	/* Without a cache to flush every write is safe when it is answered:
 	 * another backend than the one that can_flush asked may be so. */
@@ -253,14 +232,13 @@ static int pvsplit_trim(void *handle, uint32_t count, uint64_t offset,
 	uint64_t start, end;
 	int err;
 
-	(void)handle;
 	(void)flags;
 	end = (offset + count) & ~(uint64_t)(info.sector_bytes - 1);
 	start = (offset + info.sector_bytes - 1) &
 		~(uint64_t)(info.sector_bytes - 1);
 	if (start >= end)
 		return 0;
-	err = run_io(BLKFRONT_DISCARD, start, end - start);
+	err = run_io(handle, BLKFRONT_DISCARD, start, end - start);
 	return say_result("trim", err == -EOPNOTSUPP ? 0 : err);
 }
 
@@ -270,7 +248,7 @@ static int pvsplit_trim(void *handle, uint32_t count, uint64_t offset,
 static void *pvsplit_open(int readonly)
 {
 	(void)readonly; /* nbdkit sees to that */
-	return NBDKIT_HANDLE_NOT_NEEDED;
+	return lanes_next(&disk.lanes);
 }
 
 static int64_t pvsplit_get_size(void *handle)
@@ -320,70 +298,19 @@ static int pvsplit_block_size(void *handle, uint32_t *minimum,
 	return 0;
 }
 
-/* ---- the owner of the blkfront --------------------------------------------
- */
-
-static bool owner_has_to_end(void)
-{
-	struct pollfd pfd = { .fd = disk.stop_fd, .events = POLLIN };
-
-	return poll(&pfd, 1, 0) > 0;
-}
-
-static void owner_sleep(void)
-{
-	struct pollfd pfd[] = {
-		{ .fd = blkfront_fd(disk.bf), .events = POLLIN },
-		{ .fd = disk.stop_fd, .events = POLLIN },
-	};
-	bool busy;
-
-	disk_lock();
-	busy = blkfront_arm(disk.bf);
-	pthread_mutex_unlock(&disk.lock);
-	if (!busy)
-		poll(pfd, ARRAY_SIZE(pfd), -1);
-}
-
-static int owner_poll(void)
-{
-	int nr;
-
-	while (__atomic_load_n(&disk.nr_callers, __ATOMIC_RELAXED))
-		sched_yield();
-	pthread_mutex_lock(&disk.lock);
-	nr = blkfront_poll(disk.bf);
-	pthread_mutex_unlock(&disk.lock);
-	return nr;
-}
-
-static void *owner_main(void *arg)
-{
-	struct spin spin = { 0 };
-	int nr;
-
-	(void)arg;
-	while ((nr = owner_poll()) >= 0) {
-		if (nr) {
-			spin_worked(&spin);
-			continue;
-		}
-		if (spin_again(&spin))
-			continue;
-		owner_sleep();
-		if (owner_has_to_end())
-			return NULL;
-	}
-	if (nr == -ESHUTDOWN)
-		log_info("the disk was detached");
-	else
-		log_error("the disk is lost: %s", strerrordesc_np(-nr));
-	nbdkit_shutdown();
-	return NULL;
-}
-
 /* ---- starting and ending --------------------------------------------------
  */
+
+/* The disk will not come back. */
+static void lost(void *arg, int err)
+{
+	(void)arg;
+	if (err == -ESHUTDOWN)
+		log_info("the disk was detached");
+	else
+		log_error("the disk is lost: %s", strerrordesc_np(-err));
+	nbdkit_shutdown();
+}
 
 static int parse_policy(const char *value)
 {
@@ -414,6 +341,14 @@ static int pvsplit_config(const char *key, const char *value)
 	}
 	if (!strcmp(key, "policy"))
 		return parse_policy(value);
+	if (!strcmp(key, "queues")) {
+		if (!num_parse_u32(value, QUEUES_MAX, &disk.config.nr_queues) &&
+		    disk.config.nr_queues >= QUEUES_MIN)
+			return 0;
+		nbdkit_error("queues=%s is not a number from %u to %u", value,
+			     QUEUES_MIN, QUEUES_MAX);
+		return -1;
+	}
 	if (!strcmp(key, "domain")) {
 		if (num_parse_u32(value, DOMID_FIRST_RESERVED - 1, &domid)) {
 			nbdkit_error("domain=%s is not a domain's number",
@@ -434,8 +369,8 @@ static int pvsplit_config(const char *key, const char *value)
 		disk.has_vdev = true;
 		return 0;
 	}
-	nbdkit_error("unknown parameter '%s'; there are run-dir, domain, vdev "
-		     "and policy",
+	nbdkit_error("unknown parameter '%s'; there are run-dir, domain, "
+		     "vdev, policy and queues",
 		     key);
 	return -1;
 }
@@ -449,54 +384,60 @@ static int pvsplit_config_complete(void)
 	return -1;
 }
 
+/* As many as nbdkit can use at once; a lone one could not be shared. */
+static uint32_t default_queues(void)
+{
+	long nr = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (nr < (long)QUEUES_MIN)
+		return QUEUES_MIN;
+	return nr > (long)QUEUES_USUAL ? QUEUES_USUAL : (uint32_t)nr;
+}
+
 /* Before nbdkit goes into the background: a failure is seen. */
 static int pvsplit_get_ready(void)
 {
 	char why[WHY_BYTES];
+	int err;
 
 	log_init("nbdkit-pvsplit", LOG_INFO);
 	disk.config.run_dir = disk.run_dir;
 	disk.config.buf_bytes = BUFFERS_BYTES;
-	disk.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (disk.stop_fd < 0) {
-		nbdkit_error("eventfd: %m");
-		return -1;
-	}
+	if (!disk.config.nr_queues)
+		disk.config.nr_queues = default_queues();
 	if (blkfront_open(&disk.config, &disk.bf, why, sizeof(why))) {
 		nbdkit_error("%s", why);
 		return -1;
 	}
 	bytes_init(&disk.bytes, disk.bf);
+	err = lanes_init(&disk.lanes, disk.bf, disk.config.nr_queues);
+	if (err) {
+		nbdkit_error("cannot share the disk's queues: %s",
+			     strerrordesc_np(-err));
+		return -1;
+	}
+	disk.lanes.lost = lost;
 	return 0;
 }
 
 /* Threads do not survive going into the background: so only now. */
 static int pvsplit_after_fork(void)
 {
-	int err = pthread_create(&disk.owner, NULL, owner_main, NULL);
+	int err = lanes_start(&disk.lanes);
 
-	if (err) {
-		nbdkit_error("cannot start a thread: %s", strerrordesc_np(err));
-		return -1;
-	}
-	disk.has_owner = true;
-	return 0;
+	if (!err)
+		return 0;
+	nbdkit_error("cannot start a thread: %s", strerrordesc_np(-err));
+	return -1;
 }
 
 static void pvsplit_unload(void)
 {
-	uint64_t one = 1;
-
-	if (disk.has_owner) {
-		(void)!write(disk.stop_fd, &one, sizeof(one));
-		pthread_join(disk.owner, NULL);
-	}
+	lanes_fini(&disk.lanes);
 	if (disk.bf) {
 		blkfront_close(disk.bf);
 		bytes_fini(&disk.bytes);
 	}
-	if (disk.stop_fd >= 0)
-		close(disk.stop_fd);
 	free(disk.run_dir);
 }
 
@@ -510,7 +451,8 @@ static struct nbdkit_plugin plugin = {
 	.config_help = "domain=N       (required) whose disk: the domain's id\n"
 		       "vdev=V         (required) xvda, or its number\n"
 		       "run-dir=DIR    run directory of brokerd\n"
-		       "policy=reissue|queue|fail  while the backend is away",
+		       "policy=reissue|queue|fail  while the backend is away\n"
+		       "queues=N       rings to ask the backend for",
 	.get_ready = pvsplit_get_ready,
 	.after_fork = pvsplit_after_fork,
 	.unload = pvsplit_unload,

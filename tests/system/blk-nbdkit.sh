@@ -66,6 +66,8 @@ refuses "an unknown parameter" "unknown parameter 'disk'" \
 	domain=2 vdev=xvda disk=3
 refuses "an unknown policy" "use reissue, queue or fail" \
 	domain=2 vdev=xvda policy=hope
+refuses "a queue too few" "from 2 to 64" domain=2 vdev=xvda queues=1
+refuses "queues beyond all" "from 2 to 64" domain=2 vdev=xvda queues=65
 refuses "no brokerd" "brokerd" domain=2 vdev=xvda
 
 start_daemon brokerd --run-dir "$RUN" || finish
@@ -115,6 +117,16 @@ check_fails "nothing is read past the end" \
 	qemu-io -f raw -c "read $((MB << 20)) 512" "$URI"
 check "a trim is taken" \
 	qemu-io -f raw -d unmap -c "discard 1M 1M" -c "flush" "$URI"
+
+# ---- nobody polls what is idle
+switches() {
+	cat /proc/"$nbdkit_pid"/task/*/status |
+		awk '/_ctxt_switches/ { n += $2 } END { print n }'
+}
+sleep 1
+before=$(switches)
+sleep 3
+check_output "without clients nothing wakes" "$before" switches
 
 # ---- the backend dies in the middle
 copy_while() {
