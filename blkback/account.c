@@ -101,6 +101,8 @@ void account_batch(struct account *a, const struct account_state *state)
 		a->answered = false;
 	}
 	run_time(&a->busy, state->waiting, state->begun_ns, now_ns);
+	if (state->was_full)
+		run_time(&a->ring_full, true, state->begun_ns, now_ns);
 	run_time(&a->ring_full, state->ring_full, now_ns, now_ns);
 	run_time(&a->throttled, state->throttled, now_ns, now_ns);
 	time_answers(a, now_ns);
@@ -174,6 +176,7 @@ static void put(struct text *t, const char *prefix, const char *name,
 
 static void put_hist(struct text *t, const char *prefix, const struct hist *h)
 {
+	put(t, prefix, "-sum", h->sum);
 	put(t, prefix, "-mean", hist_mean(h));
 	put(t, prefix, "-p50", hist_percentile(h, 500000));
 	put(t, prefix, "-p90", hist_percentile(h, 900000));
@@ -182,38 +185,72 @@ static void put_hist(struct text *t, const char *prefix, const struct hist *h)
 	put(t, prefix, "-max", h->max);
 }
 
-static void put_kind(struct text *t, const char *name,
+static const char *const kind_names[ACCOUNT_NR_KINDS] = {
+	[ACCOUNT_READ] = "read",
+	[ACCOUNT_WRITE] = "write",
+	[ACCOUNT_FLUSH] = "flush",
+	[ACCOUNT_DISCARD] = "discard",
+};
+
+static const char *const hist_names[ACCOUNT_NR_KINDS + 1] = {
+	[ACCOUNT_READ] = "read-latency-ns",
+	[ACCOUNT_WRITE] = "write-latency-ns",
+	[ACCOUNT_FLUSH] = "flush-latency-ns",
+	[ACCOUNT_DISCARD] = "discard-latency-ns",
+	[ACCOUNT_NR_KINDS] = "depth",
+};
+
+static void put_kind(struct text *t, unsigned kind,
 		     const struct account_figures *f)
 {
-	char prefix[32];
-	int n;
-
-	put(t, name, "-ops", f->nr);
-	put(t, name, "-errors", f->nr_errors);
-	put(t, name, "-bytes", f->nr_bytes);
-	n = str_printf(prefix, sizeof(prefix), "%s-latency-ns", name);
-	if (n < 0)
-		t->err = n;
-	put_hist(t, prefix, &f->latency_ns);
+	put(t, kind_names[kind], "-ops", f->nr);
+	put(t, kind_names[kind], "-errors", f->nr_errors);
+	put(t, kind_names[kind], "-bytes", f->nr_bytes);
+	put_hist(t, hist_names[kind], &f->latency_ns);
 }
 
 int account_format(const struct account *a, char *buf, size_t size)
 {
-	static const char *const names[ACCOUNT_NR_KINDS] = {
-		[ACCOUNT_READ] = "read",
-		[ACCOUNT_WRITE] = "write",
-		[ACCOUNT_FLUSH] = "flush",
-		[ACCOUNT_DISCARD] = "discard",
-	};
 	struct text t = { .buf = buf, .size = size };
 
 	for (unsigned i = 0; i < ACCOUNT_NR_KINDS; i++)
-		put_kind(&t, names[i], &a->kinds[i]);
+		put_kind(&t, i, &a->kinds[i]);
 	put(&t, "refused", "", a->nr_refused);
-	put_hist(&t, "depth", &a->depth);
+	put_hist(&t, hist_names[ACCOUNT_NR_KINDS], &a->depth);
 	put(&t, "busy-ns", "", a->busy.total_ns);
 	put(&t, "stalled-ns", "", a->stalled.total_ns);
 	put(&t, "ring-full-ns", "", a->ring_full.total_ns);
 	put(&t, "throttled-ns", "", a->throttled.total_ns);
 	return t.err ? t.err : (int)t.len;
+}
+
+const char *account_hist_name(unsigned i)
+{
+	return i < ARRAY_SIZE(hist_names) ? hist_names[i] : NULL;
+}
+
+#define BUCKET_LINE_MAX 35u /* of a value below 2^40, and a count */
+
+int account_format_hist(const struct account *a, unsigned i, unsigned *from,
+			char buf[ACCOUNT_PAGE_MAX])
+{
+	const struct hist *h =
+		i < ACCOUNT_NR_KINDS ? &a->kinds[i].latency_ns : &a->depth;
+	struct text t = { .buf = buf, .size = ACCOUNT_PAGE_MAX };
+	unsigned bucket = *from;
+
+	for (; bucket < HIST_NR_BUCKETS && t.len + BUCKET_LINE_MAX < t.size;
+	     bucket++) {
+		char low[24];
+
+		if (!h->counts[bucket])
+			continue;
+		snprintf(low, sizeof(low), "%llu",
+			 (unsigned long long)hist_bucket_low(bucket));
+		put(&t, low, "", h->counts[bucket]);
+	}
+	if (t.err)
+		return t.err;
+	*from = bucket;
+	return (int)t.len;
 }

@@ -13,7 +13,9 @@
  *			whole, from the last answer, or from when the first
  *			request was found
  *	ring-full	time in which the guest could not have put another
- *			request into the ring; seen at the end of batches
+ *			request into the ring: as many were in it or in flight
+ *			as it holds. From the batch that found it so, or left it
+ *			so, to the end of the batch that answered
  *	throttled	time in which a limit held a request back
  *
  * A guest has too little I/O when it is busy most of the time; it suffers when
@@ -80,9 +82,11 @@ void account_answer(struct account *a, const struct blk_io *io, bool parsed,
 struct account_state {
 	uint64_t begun_ns, now_ns; /* of the batch */
 	uint32_t nr_in_flight;
-	bool consumed; /* requests in this batch */
-	bool waiting;  /* the guest has a request unanswered */
-	bool ring_full, throttled;
+	bool consumed;	/* requests in this batch */
+	bool waiting;	/* the guest has a request unanswered */
+	bool was_full;	/* the ring, as this batch began */
+	bool ring_full; /* as it ends */
+	bool throttled;
 };
 void account_batch(struct account *a, const struct account_state *state);
 
@@ -100,5 +104,18 @@ void account_add(struct account *to, const struct account *from,
 #define ACCOUNT_TEXT_MAX 3072
 int account_format(const struct account *a, char *buf,
 		   size_t size) PV_MUST_CHECK;
+
+/*
+ * The histograms, whole, of one that nobody writes. Name number i, as in
+ * account_format's "NAME-p50", or NULL after the last. Its buckets as lines
+ * "LOW COUNT", LOW the smallest value that is counted there (util/hist.h),
+ * those that count nothing left out: as many as are sure to fit, from bucket
+ * *from on, where the next ones begin afterwards. Returns the length, 0 when
+ * there are no more; -ENAMETOOLONG.
+ */
+#define ACCOUNT_PAGE_MAX 3500
+const char *account_hist_name(unsigned i);
+int account_format_hist(const struct account *a, unsigned i, unsigned *from,
+			char buf[ACCOUNT_PAGE_MAX]) PV_MUST_CHECK;
 
 #endif /* BLKBACK_ACCOUNT_H */

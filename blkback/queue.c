@@ -298,8 +298,17 @@ static void show(struct blkback_queue *q)
 		evtchn_notify(q->evtchn);
 }
 
+/* Could the guest not put another request into the ring? */
+static bool is_full(struct blkback_queue *q)
+{
+	int nr = ring_back_pending(&q->ring);
+
+	/* What a limit holds back was taken off the ring, too. */
+	return nr < 0 || (uint32_t)nr + q->limit.holding >= q->nr_free;
+}
+
 /* The end of a batch: the one look at the clock. */
-static void account_round(struct blkback_queue *q, bool consumed)
+static void account_round(struct blkback_queue *q, bool consumed, bool was_full)
 {
 	uint32_t nr_in_flight = q->nr_slots - q->nr_free;
 	struct account_state state = {
@@ -308,16 +317,11 @@ static void account_round(struct blkback_queue *q, bool consumed)
 		.nr_in_flight = nr_in_flight,
 		.consumed = consumed,
 		.waiting = nr_in_flight || q->limit.holding,
-		.ring_full = !q->nr_free,
+		.was_full = was_full,
+		.ring_full = is_full(q),
 		.throttled = q->source.not_before_ns,
 	};
 
-	/* What a limit holds back is in the ring. */
-	if (q->limit.holding) {
-		int nr = ring_back_pending(&q->ring);
-
-		state.ring_full = nr < 0 || (uint32_t)nr + 1 >= q->nr_free;
-	}
 	account_batch(&q->account, &state);
 }
 
@@ -329,6 +333,7 @@ static void account_round(struct blkback_queue *q, bool consumed)
 static unsigned queue_poll(struct work_source *src, unsigned budget)
 {
 	struct blkback_queue *q = queue_of(src);
+	bool was_full = is_full(q);
 	unsigned nr = q->ops->poll(q->channel), cost = 0;
 
 	src->not_before_ns = 0;
@@ -346,7 +351,7 @@ static unsigned queue_poll(struct work_source *src, unsigned budget)
 		q->unflushed = !q->ops->flush(q->channel);
 	show(q);
 	if (cost || nr || src->not_before_ns || q->account.throttled.since_ns)
-		account_round(q, cost);
+		account_round(q, cost, was_full);
 	if (cost)
 		tell_cached(q);
 	leave_when_drained(q);

@@ -6,11 +6,15 @@
  *	DIR/statistics/all	of all queues together, as account_format()
  *				writes them, and how long it has been connected
  *	DIR/statistics/qI	of queue I, when there are several
+ *	DIR/statistics/histograms/NAME/P
+ *				when the asker made `histograms`: page P of
+ *				histogram NAME of all queues together, as
+ *				account_format_hist() writes it
  *	DIR/statistics/answer	the asker's word: the above is complete
  *
  * Nothing is written that was not asked for. The asker removes it all; what
- * stays is bounded by the number of queues. Neighbours: account.c, vbd.c calls.
- * Control thread.
+ * stays is bounded by the number of queues and of buckets. Neighbours:
+ *account.c, vbd.c calls. Control thread.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,6 +39,41 @@ static int write_account(struct vbd *v, const char *dir, const char *name,
 	if (err < 0)
 		return err;
 	return xs_write(v->dev->xs, XS_NO_TXN, path, text, strlen(text));
+}
+
+static int write_hist(struct vbd *v, const char *dir, const struct account *a,
+		      unsigned i)
+{
+	char text[ACCOUNT_PAGE_MAX], path[sizeof(v->dev->node) + 64];
+	unsigned from = 0, page = 0;
+	int len;
+
+	while ((len = account_format_hist(a, i, &from, text)) > 0) {
+		int err = str_printf(path, sizeof(path), "%s/histograms/%s/%u",
+				     dir, account_hist_name(i), page++);
+
+		if (err >= 0)
+			err = xs_write(v->dev->xs, XS_NO_TXN, path, text,
+				       (size_t)len);
+		if (err < 0)
+			return err;
+	}
+	return len;
+}
+
+/* If the asker wants them. */
+static int write_hists(struct vbd *v, const char *dir, const struct account *a)
+{
+	char word[8];
+	int err = xs_read_str(v->dev->xs, XS_NO_TXN, dir, "histograms", word,
+			      sizeof(word));
+
+	if (err == -ENOENT)
+		return 0;
+	err = 0;
+	for (unsigned i = 0; err >= 0 && account_hist_name(i); i++)
+		err = write_hist(v, dir, a, i);
+	return err;
 }
 
 static int write_queues(struct vbd *v, const char *dir)
@@ -63,6 +102,8 @@ static int write_queues(struct vbd *v, const char *dir)
 			(unsigned long long)(clock_now_ns() - v->connected_ns));
 	if (err >= 0)
 		err = write_account(v, dir, "all", all, more);
+	if (err >= 0)
+		err = write_hists(v, dir, all);
 	free(all);
 	return err;
 }

@@ -16,7 +16,7 @@ const char block_stats_help[] =
 	"unanswered; STALLED: in which none of them was answered for 10 ms and\n"
 	"more; FULL: in which its ring was full; THROTTLED: in which a limit\n"
 	"held requests back. Of several queues: their mean. --json has all\n"
-	"figures, also of each queue.\n";
+	"figures, also of each queue, and the histograms of latency and depth.\n";
 
 static void add_duration(json_t *row, const json_t *stats, const char *from,
 			 const char *key)
@@ -87,7 +87,7 @@ static int add_disk(struct pvsplit *ps, const struct device *dev, void *arg)
 
 	if (s->one && s->handle != dev->handle)
 		return 0;
-	err = disk_stats_read(ps, dev, &stats);
+	err = disk_stats_read(ps, dev, ps->json, &stats);
 	if (err && err != -ENOENT && err != -ETIMEDOUT)
 		return err;
 	row = device_json(ps, dev);

@@ -13,13 +13,15 @@
 #include <unistd.h>
 
 #include "abi/xenbus.h"
+#include "util/hist.h"
 #include "util/num.h"
 
 #define ANSWER_NS   NS_PER_S
 #define LOOK_NS	    (2 * NS_PER_MS)
 #define QUEUES_MAX  64u
-#define FIGURES_MAX 128u
+#define FIGURES_MAX 1024u /* lines of a node */
 #define WORD_MAX    32
+#define PAGES_MAX   16u /* of a histogram */
 
 uint64_t disk_stats_get(const json_t *stats, const char *name)
 {
@@ -126,15 +128,98 @@ static int read_queues(struct pvsplit *ps, const char *dir, json_t *all)
 	return json_object_set_new(all, "per-queue", queues) ? -ENOMEM : 0;
 }
 
-static int ask(struct pvsplit *ps, const char *dir, json_t **ret)
+/* JSON's numbers are signed. */
+static uint64_t bucket_high(unsigned bucket)
+{
+	uint64_t high = hist_bucket_high(bucket);
+
+	return high > INT64_MAX ? INT64_MAX : high;
+}
+
+/* A page's lines as buckets at the end of list. */
+static int add_buckets(json_t *page, json_t *list)
+{
+	const char *low;
+	json_t *count;
+
+	json_object_foreach(page, low, count)
+	{
+		uint64_t value;
+		unsigned bucket;
+		json_t *one;
+
+		if (num_parse_u64(low, HIST_VALUE_MAX, &value))
+			return -EPROTO;
+		bucket = hist_bucket(value);
+		if (hist_bucket_low(bucket) != value ||
+		    json_array_size(list) == HIST_NR_BUCKETS)
+			return -EPROTO;
+		one = json_pack("{s:I, s:I, s:O}", "low", (json_int_t)value,
+				"high", (json_int_t)bucket_high(bucket),
+				"count", count);
+		if (!one || json_array_append_new(list, one))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int read_hist(struct pvsplit *ps, const char *dir, const char *name,
+		     json_t *list)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < PAGES_MAX; i++) {
+		char node[64];
+		json_t *page;
+
+		snprintf(node, sizeof(node), "histograms/%s/%u", name, i);
+		err = read_figures(ps, dir, node, &page);
+		if (err == -ENOENT)
+			return 0;
+		if (err)
+			return err;
+		err = add_buckets(page, list);
+		json_decref(page);
+	}
+	return err;
+}
+
+static int read_hists(struct pvsplit *ps, const char *dir, json_t *all)
+{
+	static const char *const names[] = { "read-latency-ns",
+					     "write-latency-ns",
+					     "flush-latency-ns",
+					     "discard-latency-ns", "depth" };
+	json_t *hists = json_object();
+	int err = hists ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(names); i++) {
+		json_t *list = json_array();
+
+		err = list ? read_hist(ps, dir, names[i], list) : -ENOMEM;
+		if (err)
+			json_decref(list);
+		else if (json_object_set_new(hists, names[i], list))
+			err = -ENOMEM;
+	}
+	if (!err && json_object_set(all, "histograms", hists))
+		err = -ENOMEM;
+	json_decref(hists);
+	return err;
+}
+
+static int ask(struct pvsplit *ps, const char *dir, bool hists, json_t **ret)
 {
 	static unsigned nr_asked;
 	char word[WORD_MAX];
 	json_t *all;
-	int err;
+	int err = 0;
 
 	snprintf(word, sizeof(word), "%u-%u", (unsigned)getpid(), ++nr_asked);
-	err = xs_printf(ps->xs, XS_NO_TXN, dir, "request", "%s", word);
+	if (hists)
+		err = xs_printf(ps->xs, XS_NO_TXN, dir, "histograms", "1");
+	if (!err)
+		err = xs_printf(ps->xs, XS_NO_TXN, dir, "request", "%s", word);
 	if (!err)
 		err = wait_answer(ps, dir, word);
 	if (!err)
@@ -142,6 +227,8 @@ static int ask(struct pvsplit *ps, const char *dir, json_t **ret)
 	if (err)
 		return err == -ENOENT ? -EAGAIN : err;
 	err = read_queues(ps, dir, all);
+	if (!err && hists)
+		err = read_hists(ps, dir, all);
 	if (err) {
 		json_decref(all);
 		return err == -ENOENT ? -EAGAIN : err;
@@ -150,7 +237,8 @@ static int ask(struct pvsplit *ps, const char *dir, json_t **ret)
 	return 0;
 }
 
-int disk_stats_read(struct pvsplit *ps, const struct device *dev, json_t **ret)
+int disk_stats_read(struct pvsplit *ps, const struct device *dev, bool hists,
+		    json_t **ret)
 {
 	char dir[2 * DEVICE_PATH_MAX];
 	uint32_t state;
@@ -161,7 +249,7 @@ int disk_stats_read(struct pvsplit *ps, const struct device *dev, json_t **ret)
 		return err ? err : -ENOENT;
 	snprintf(dir, sizeof(dir), "%s/statistics", dev->back);
 	for (unsigned tries = 0; tries < 20; tries++) {
-		err = ask(ps, dir, ret);
+		err = ask(ps, dir, hists, ret);
 		if (err != -EAGAIN)
 			break;
 		pvsplit_pause(LOOK_NS);

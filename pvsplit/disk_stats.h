@@ -9,9 +9,10 @@
  * Ask for the figures of a disk and wait for them, at most a second. *ret: an
  * object of numbers, by the names of blkback/account.h, and "per-queue", an
  * array of the same for each queue when there are several; it is the caller's.
+ * hists: and "histograms", by name, arrays of { low, high, count }, ascending.
  * -ENOENT the disk is not connected; -ETIMEDOUT; -EPROTO; -ENOMEM; the store's.
  */
-int disk_stats_read(struct pvsplit *ps, const struct device *dev,
+int disk_stats_read(struct pvsplit *ps, const struct device *dev, bool hists,
 		    json_t **ret) PV_MUST_CHECK;
 
 /* A figure, 0 when there is none of that name. */

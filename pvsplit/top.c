@@ -25,9 +25,10 @@ const struct cmd_option top_options[] = {
 };
 
 const char top_help[] =
-	"RD/S, WR/S: requests a second; KB/S: read and written. BUSY, STALLED,\n"
-	"THROTTLED: shares of the time, see block-stats; of several disks the\n"
-	"largest. The first table comes after one delay. --json: one array for\n"
+	"RD/S, WR/S, ERR/S: requests a second, and those that failed; KB/S: read\n"
+	"and written; RD US, WR US: how long they took on average. BUSY, STALLED,\n"
+	"FULL, THROTTLED: shares of the time, see block-stats. Of several disks\n"
+	"the longest and the largest. The first table comes after one delay. --json: one array for\n"
 	"each table.\n";
 
 struct top {
@@ -72,6 +73,18 @@ static void most(json_t *row, const char *name, uint64_t value)
 		json_object_set_new(row, name, json_integer((json_int_t)value));
 }
 
+/* Of the requests that were answered since. */
+static uint64_t mean_us(const json_t *last, const json_t *now, const char *kind)
+{
+	char ops[32], sum[32];
+	uint64_t nr;
+
+	snprintf(ops, sizeof(ops), "%s-ops", kind);
+	snprintf(sum, sizeof(sum), "%s-latency-ns-sum", kind);
+	nr = since(last, now, ops);
+	return nr ? since(last, now, sum) / nr / 1000 : 0;
+}
+
 static void add_rates(json_t *row, const json_t *last, const json_t *now)
 {
 	static const struct {
@@ -82,11 +95,17 @@ static void add_rates(json_t *row, const json_t *last, const json_t *now)
 		{ "write-ops", "writes-per-second", 1 },
 		{ "read-bytes", "read-kb-per-second", 1000 },
 		{ "write-bytes", "write-kb-per-second", 1000 },
+		{ "read-errors", "errors-per-second", 1 },
+		{ "write-errors", "errors-per-second", 1 },
+		{ "flush-errors", "errors-per-second", 1 },
+		{ "discard-errors", "errors-per-second", 1 },
+		{ "refused", "errors-per-second", 1 },
 	};
 	static const struct {
 		const char *from, *key;
 	} shares[] = { { "busy-ns", "busy-percent" },
 		       { "stalled-ns", "stalled-percent" },
+		       { "ring-full-ns", "full-percent" },
 		       { "throttled-ns", "throttled-percent" } };
 	uint64_t took_ms = since(last, now, "connected-ns") / NS_PER_MS;
 	uint64_t queues = disk_stats_get(now, "queues");
@@ -101,6 +120,8 @@ static void add_rates(json_t *row, const json_t *last, const json_t *now)
 		most(row, shares[i].key,
 		     since(last, now, shares[i].from) / NS_PER_MS * 100 /
 			     took_ms / queues);
+	most(row, "read-us", mean_us(last, now, "read"));
+	most(row, "write-us", mean_us(last, now, "write"));
 }
 
 static int look_at_disk(struct pvsplit *ps, const struct device *dev, void *arg)
@@ -108,7 +129,7 @@ static int look_at_disk(struct pvsplit *ps, const struct device *dev, void *arg)
 	struct top *t = arg;
 	json_t *row = row_of(ps, t, dev->domid), *stats;
 	char key[32];
-	int err = disk_stats_read(ps, dev, &stats);
+	int err = disk_stats_read(ps, dev, false, &stats);
 
 	add(row, "vbds", 1);
 	if (err == -ENOENT || err == -ETIMEDOUT)
@@ -153,8 +174,12 @@ static int show(struct pvsplit *ps, const struct top *t, bool erase)
 		{ "writes-per-second", "WR/S" },
 		{ "read-kb-per-second", "RD KB/S" },
 		{ "write-kb-per-second", "WR KB/S" },
+		{ "errors-per-second", "ERR/S" },
+		{ "read-us", "RD US" },
+		{ "write-us", "WR US" },
 		{ "busy-percent", "BUSY%" },
 		{ "stalled-percent", "STALLED%" },
+		{ "full-percent", "FULL%" },
 		{ "throttled-percent", "THROTTLED%" },
 		{ "vifs", "VIFS" },
 		{ 0 },

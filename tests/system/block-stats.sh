@@ -69,6 +69,12 @@ check "latencies are in their order" stats "all(
 check "queues add up" stats "(lambda f: all(
 	sum(q[k] for q in f['per-queue']) == f[k]
 	for k in ('read-ops', 'write-bytes')) if 'per-queue' in f else f['queues'] == 1)(s[0]['statistics'])"
+check "the histograms are whole" stats "(lambda f: all(
+	sum(b['count'] for b in f['histograms'][k + '-latency-ns']) == f[k + '-ops'] and
+	f['histograms'][k + '-latency-ns'][-1]['low'] <= f[k + '-latency-ns-max'] and
+	all(a['high'] < b['low'] for a, b in zip(f['histograms'][k + '-latency-ns'],
+		f['histograms'][k + '-latency-ns'][1:]))
+	for k in ('read', 'write')) and f['histograms']['depth'])(s[0]['statistics'])"
 check "the table shows it" sh -c \
 	"pvsplit block-stats one | grep -E '^one +xvda +[0-9]+ +[0-9]+ +0 +[0-9.]+ (ns|us|ms)'"
 
@@ -83,7 +89,7 @@ check "waiting for a limit is throttled, busy and stalled time" \
 pvsplit block-limit one xvda --none >/dev/null
 
 # ---- top
-timeout 20 sh -c "while :; do dd if='$A' of=/dev/null bs=4k count=100 iflag=direct; done" 2>/dev/null &
+timeout 120 sh -c "while :; do dd if='$A' of=/dev/null bs=4k count=100 iflag=direct; done" 2>/dev/null &
 load=$!
 check "top shows a domain's requests a second" sh -c \
 	"pvsplit top --batch --iterations 2 --delay 1 >'$TMP/top' && grep -Eq '^one +2 +1 +[1-9][0-9]+ +0 ' '$TMP/top'"
@@ -95,6 +101,22 @@ check_output "several may ask at once" 6 sh -c \
 	"grep -l write-ops '$TMP'/par.* | wc -l"
 kill "$load" 2>/dev/null
 wait "$load" 2>/dev/null
+
+# ---- a ring that is full
+pvsplit block-attach one "format=raw,vdev=xvdb,access=w,target=fault:read:delay=1s,mem:64M" >/dev/null
+pvsplit block-bench one xvdb --depth 1024 --runtime 6 >/dev/null 2>&1 &
+bench=$!
+full() {
+	json "len(s) == 1 and 'statistics' in s[0] and
+	s[0]['statistics']['ring-full-ns'] > 10**9 and
+	s[0]['statistics']['ring-full-ns'] <= s[0]['statistics']['busy-ns']" \
+		pvsplit block-stats one xvdb --json
+}
+check "a ring that is full is seen" wait_for 10 full
+check "also by top" json "s[0]['full-percent'] > 50 and s[0]['read-us'] > 100000" \
+	pvsplit top --iterations 1 --delay 1 --json
+wait "$bench"
+pvsplit block-detach one xvdb >/dev/null
 
 # ---- nothing that was not asked for
 left() {

@@ -156,6 +156,18 @@ static void adds_up_full_rings_and_limits(void)
 	account_batch(&account, &state);
 	UNIT_CHECK(at(T0 + 8 * MS)->ring_full.total_ns == 6 * MS);
 	UNIT_CHECK(at(T0 + 8 * MS)->throttled.total_ns == 8 * MS);
+	/* Found full, and answered in the same batch. */
+	state.was_full = true;
+	state.begun_ns = T0 + 8 * MS;
+	state.now_ns = T0 + 9 * MS;
+	account_batch(&account, &state);
+	UNIT_CHECK(at(T0 + 20 * MS)->ring_full.total_ns == 7 * MS);
+	/* Found full, and still so. */
+	state.begun_ns = T0 + 20 * MS;
+	state.now_ns = T0 + 21 * MS;
+	state.ring_full = true;
+	account_batch(&account, &state);
+	UNIT_CHECK(at(T0 + 30 * MS)->ring_full.total_ns == 17 * MS);
 }
 
 static void adds_queues_up(void)
@@ -205,10 +217,50 @@ static void says_it_in_lines(void)
 	free(full);
 }
 
+/* Every page of a histogram read back is the histogram. */
+static void says_histograms_whole(void)
+{
+	static struct hist back;
+	struct account *full = calloc(1, sizeof(*full));
+	char page[ACCOUNT_PAGE_MAX];
+	unsigned from = 0, nr_pages = 0;
+	int len;
+
+	UNIT_REQUIRE(full != NULL);
+	for (unsigned i = 0; i < HIST_NR_BUCKETS; i += 1 + i % 3)
+		full->kinds[ACCOUNT_WRITE].latency_ns.counts[i] =
+			UINT64_MAX - i;
+	while ((len = account_format_hist(full, ACCOUNT_WRITE, &from, page)) >
+	       0) {
+		char *save, *line = strtok_r(page, "\n", &save);
+
+		UNIT_REQUIRE(len < (int)sizeof(page) && ++nr_pages < 16);
+		for (; line; line = strtok_r(NULL, "\n", &save)) {
+			char *end;
+			uint64_t low = strtoull(line, &end, 10);
+
+			UNIT_REQUIRE(*end == ' ');
+			back.counts[hist_bucket(low)] +=
+				strtoull(end + 1, NULL, 10);
+			UNIT_CHECK(hist_bucket_low(hist_bucket(low)) == low);
+		}
+	}
+	UNIT_CHECK(len == 0 && nr_pages > 1);
+	UNIT_CHECK(memcmp(back.counts,
+			  full->kinds[ACCOUNT_WRITE].latency_ns.counts,
+			  sizeof(back.counts)) == 0);
+	from = 0;
+	UNIT_CHECK(account_format_hist(full, ACCOUNT_NR_KINDS, &from, page) ==
+		   0);
+	UNIT_CHECK(strcmp(account_hist_name(ACCOUNT_NR_KINDS), "depth") == 0);
+	UNIT_CHECK(account_hist_name(ACCOUNT_NR_KINDS + 1) == NULL);
+	free(full);
+}
+
 UNIT_MAIN("blkback_account", UNIT_TEST(counts_by_kind),
 	  UNIT_TEST(times_a_request_from_its_round_to_its_batch_s_end),
 	  UNIT_TEST(samples_the_depth_of_batches_that_consumed),
 	  UNIT_TEST(is_busy_while_the_guest_waits),
 	  UNIT_TEST(calls_long_gaps_between_answers_a_stall),
 	  UNIT_TEST(adds_up_full_rings_and_limits), UNIT_TEST(adds_queues_up),
-	  UNIT_TEST(says_it_in_lines))
+	  UNIT_TEST(says_it_in_lines), UNIT_TEST(says_histograms_whole))
