@@ -12,6 +12,7 @@
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
 #include "pvsplit/limits.h"
+#include "util/url.h"
 #include "util/vdev.h"
 
 #define DEFAULT_BACKEND "storage"
@@ -128,6 +129,8 @@ int block_attach(struct pvsplit *ps, const char *command, domid_t domid,
 {
 	struct disk_spec spec = *given;
 	struct sharing sharing = { command, &spec };
+	/* The guest reads the backend's directory. */
+	const struct url_shown shown = url_show(spec.target);
 	const char *mode = spec.readonly ? "r" : "w";
 	char handle[12];
 	const struct device_node front[] = { { "virtual-device", handle },
@@ -136,7 +139,7 @@ int block_attach(struct pvsplit *ps, const char *command, domid_t domid,
 	const struct device_node back[] = {
 		{ "removable", "0" },	   { "bootable", "0" },
 		{ "dev", spec.vdev },	   { "type", "phy" },
-		{ "mode", mode },	   { "params", spec.target },
+		{ "mode", mode },	   { "params", shown.text },
 		{ "device-type", "disk" }, { 0 }
 	};
 	const struct device_node libxl[] = { { "params", spec.target },
@@ -191,11 +194,12 @@ int block_attach_run(struct pvsplit *ps, const struct args *args)
 				   !args_get(args, "no-wait"), NULL);
 	if (err)
 		return err;
-	return output_result(
-		ps,
-		json_pack("{s:i, s:s, s:i}", "domid", (int)domid, "vdev",
-			  spec.vdev, "handle", (int)spec.handle),
-		"domain %u: %s is %s", domid, spec.vdev, spec.target);
+	return output_result(ps,
+			     json_pack("{s:i, s:s, s:i}", "domid", (int)domid,
+				       "vdev", spec.vdev, "handle",
+				       (int)spec.handle),
+			     "domain %u: %s is %s", domid, spec.vdev,
+			     url_show(spec.target).text);
 }
 
 static int add_to_list(struct pvsplit *ps, const struct device *dev, void *arg)

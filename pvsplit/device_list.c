@@ -13,6 +13,7 @@
 #include "abi/xenbus.h"
 #include "pvsplit/domain.h"
 #include "util/num.h"
+#include "util/url.h"
 #include "xenbus/xenbus.h"
 
 static int compare_numbers(const void *a, const void *b)
@@ -121,6 +122,7 @@ void device_json_add(struct pvsplit *ps, json_t *object,
 	if (xs_read_str(ps->xs, XS_NO_TXN, dev->libxl, node, text,
 			sizeof(text)))
 		return;
+	url_hide_password(text);
 	value = json_string(text);
 	if (!value) { /* not UTF-8: a path may hold any bytes */
 		for (char *c = text; *c; c++)

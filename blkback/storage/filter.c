@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/num.h"
+#include "util/url.h"
 
 #define NESTED_MAX 4u
 
@@ -89,7 +90,7 @@ static int acquire_driver(const char *target, uint32_t flags,
 	snprintf(why, why_size,
 		 "%.100s: no driver serves this: give an absolute path or see "
 		 "blkbackd --list-drivers",
-		 target);
+		 url_show(target).text);
 	return -EINVAL;
 }
 
@@ -103,7 +104,8 @@ static int acquire_nested(const char *target, uint32_t flags, unsigned depth,
 	if (!err && depth > NESTED_MAX)
 		err = -E2BIG;
 	if (err) {
-		snprintf(why, why_size, "%.100s: write %s", target,
+		snprintf(why, why_size, "%.100s: write %s",
+			 url_show(target).text,
 			 err == -E2BIG ? "fewer filters"
 				       : "it as FILTER:ARGUMENTS,TARGET");
 		return err;
@@ -117,12 +119,13 @@ static int acquire_nested(const char *target, uint32_t flags, unsigned depth,
 	if (desc->flags & STORAGE_UNSEEN) {
 		snprintf(why, why_size,
 			 "%.100s: no filter stands before a server's disk",
-			 target);
+			 url_show(target).text);
 		return -EOPNOTSUPP;
 	}
 	if (desc->nr_fds + (int32_t)part.filter->nr_fds >
 	    (int32_t)STORAGE_FDS_MAX) {
-		snprintf(why, why_size, "%.100s: write fewer filters", target);
+		snprintf(why, why_size, "%.100s: write fewer filters",
+			 url_show(target).text);
 		err = -E2BIG;
 	}
 	if (!err)
@@ -144,7 +147,8 @@ int storage_acquire(const char *target, uint32_t flags,
 	int err;
 
 	if (strlen(target) >= sizeof(d.target)) {
-		snprintf(why, why_size, "%.100s...: is too long", target);
+		snprintf(why, why_size, "%.100s...: is too long",
+			 url_show(target).text);
 		return -ENAMETOOLONG;
 	}
 	err = acquire_nested(target, flags, 0, &d, fds, why, why_size);
