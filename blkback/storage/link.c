@@ -21,6 +21,7 @@
 #define SILENCE_NS	    (30 * NS_PER_S)
 #define SILENCE_DETACHED_NS (2 * NS_PER_S)
 #define EVENTS_MAX	    4
+#define TRIES_MAX	    100
 
 int link_init(struct link *l, const struct link_ops *ops, struct storage *st,
 	      unsigned depth, uint64_t fail_after_ns)
@@ -169,6 +170,11 @@ void link_part_done(struct link_slot *s, int err)
 	if (--s->nr_parts || l->lost)
 		return;
 	l->heard_ns = clock_now_ns();
+	if (!s->result && s->retry) {
+		s->again = true;
+		l->nr_again++;
+		return;
+	}
 	if (!s->result) {
 		s->io->done_bytes += s->step_bytes;
 		s->step_bytes = 0;
@@ -183,11 +189,27 @@ void link_part_done(struct link_slot *s, int err)
 	end(s, s->result);
 }
 
+void link_part_again(struct link_slot *s, int err, uint64_t pause_ns)
+{
+	struct link *l = s->owner;
+	uint64_t at_ns = clock_now_ns() + pause_ns;
+
+	if (l->given_up || ++s->nr_tries > TRIES_MAX) {
+		link_part_done(s, err);
+		return;
+	}
+	s->retry = true;
+	if (pause_ns && at_ns > l->again_ns)
+		l->again_ns = at_ns;
+	link_part_done(s, 0);
+}
+
 /* One part is ours, so that the slot cannot end while it is being issued. */
 static void issue(struct link *l, struct link_slot *s)
 {
 	s->nr_parts = 1;
 	s->result = 0;
+	s->retry = false;
 	s->step_bytes = 0;
 	l->ops->issue(l, s);
 	if (!l->lost)
@@ -207,6 +229,7 @@ int link_submit(struct link *l, struct storage_io *io)
 		return -EAGAIN;
 	s = container_of(l->free.next, struct link_slot, link);
 	s->io = io;
+	s->nr_tries = 0;
 	if (list_empty(&l->busy))
 		l->heard_ns = clock_now_ns();
 	list_del(&s->link);
@@ -299,6 +322,8 @@ static void set_timer(struct link *l)
 		at_ns = l->next_ns;
 	else if (!list_empty(&l->busy))
 		at_ns = silence_end_ns(l);
+	if (l->state == LINK_UP && l->nr_again && l->again_ns < at_ns)
+		at_ns = l->again_ns;
 	if (l->state != LINK_UP && l->fail_after_ns && !l->failing &&
 	    l->down_ns + l->fail_after_ns < at_ns)
 		at_ns = l->down_ns + l->fail_after_ns;
@@ -323,7 +348,7 @@ void link_run(struct link *l)
 {
 	uint64_t now = clock_now_ns();
 
-	if (l->nr_again && l->state == LINK_UP)
+	if (l->nr_again && l->state == LINK_UP && now >= l->again_ns)
 		issue_all(l, true);
 	if (l->state == LINK_DOWN && now >= l->next_ns)
 		try_again(l, now);

@@ -44,7 +44,8 @@ struct link_slot {
 	/* STORAGE_DISCARD: how much the command under way takes; the next one
 	 * follows when it is done. */
 	uint64_t step_bytes;
-	bool again;
+	unsigned nr_tries; /* how often link_part_again() was called */
+	bool again, retry;
 	/* Instead of io->iov, malloc'ed by the driver; what was read into it is
 	 * spread and it is freed at the io's end. */
 	void *bounce;
@@ -76,6 +77,7 @@ enum link_state {
 #define LINK_NEWS_FAILING 0x4u
 #define LINK_NEWS_REFUSED 0x8u	/* another disk: it is not used */
 #define LINK_NEWS_WANTS	  0x10u /* a connection */
+#define LINK_NEWS_SIZE	  0x20u /* storage_look_again() */
 
 struct link {
 	const struct link_ops *ops;
@@ -93,6 +95,7 @@ struct link {
 	struct link_slot *slots;
 	struct list free, busy;
 	unsigned nr_again;
+	uint64_t again_ns; /* not before */
 	struct done_list done;
 	_Atomic unsigned news; /* pairs: link_tell() and link_news() */
 };
@@ -120,6 +123,12 @@ unsigned link_look(struct link *l);
 int link_submit(struct link *l, struct storage_io *io) PV_MUST_CHECK;
 /* One command of the slot is over with err. */
 void link_part_done(struct link_slot *s, int err);
+/*
+ * One command of the slot was not carried out, but may be later: instead of
+ * ending, the slot is issued again, whole, in pause_ns. Not for ever, and not
+ * after link_give_up(): then it ends with err.
+ */
+void link_part_again(struct link_slot *s, int err, uint64_t pause_ns);
 /* The driver is connected and has checked whom it talks to. */
 void link_up(struct link *l);
 /* In every poll(): what is due, and a connection that was lost. */
