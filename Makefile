@@ -50,11 +50,12 @@ pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.xenstored-lite := $(call pkg,--libs,zlib)
 # Storage drivers that are built only where their library is: HAVE.NAME is what
 # links it, nothing when it is missing. What is left out is said aloud by `all`.
-OPTIONAL_DRIVERS := aio nbd
+OPTIONAL_DRIVERS := aio nbd iscsi
 header   = $(shell echo '\#include <$(1)>' | $(CC) -E - >/dev/null 2>&1 && \
 	echo $(2))
 HAVE.aio := $(call header,libaio.h,-laio)
 HAVE.nbd := $(call pkg,--libs,libnbd)
+HAVE.iscsi := $(call pkg,--libs,libiscsi)
 drivers  := $(foreach d,$(OPTIONAL_DRIVERS),$(if $(HAVE.$(d)),$(d)))
 left_out := $(filter-out $(drivers),$(OPTIONAL_DRIVERS))
 LIBS.drivers       := $(foreach d,$(drivers),$(HAVE.$(d)))

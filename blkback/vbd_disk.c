@@ -221,6 +221,12 @@ void vbd_disk_changed(struct vbd *v)
 	look(v);
 }
 
+void vbd_disk_tended(struct vbd *v)
+{
+	if (v->state == VBD_RUNNING && v->medium->ops->tend)
+		look(v);
+}
+
 void vbd_disk_resumed(struct vbd *v)
 {
 	struct xenbus_device *dev = v->dev;

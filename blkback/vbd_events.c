@@ -66,8 +66,10 @@ static void run_event(struct vbd *v)
 {
 	int fault;
 
-	if (v->medium)
+	if (v->medium) {
 		target_tend(v->bb->control.monitor, v->dev, v->medium);
+		vbd_disk_tended(v);
+	}
 	if (!v->queues.nr)
 		return;
 	if (v->state == VBD_STOPPING) {

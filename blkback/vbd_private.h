@@ -58,6 +58,8 @@ int vbd_disk_publish(struct vbd *v) PV_MUST_CHECK;
  * again and tell the frontend.
  */
 void vbd_disk_changed(struct vbd *v);
+/* A server may have said another size meanwhile: the same then. */
+void vbd_disk_tended(struct vbd *v);
 /* A predecessor's frontend goes on: tell it what that one did not. */
 void vbd_disk_resumed(struct vbd *v);
 

@@ -10,12 +10,15 @@
 #include <string.h>
 
 const struct storage_ops *const storage_drivers[] = {
-	&storage_null, &storage_mem, &storage_uring,
+	&storage_null,	&storage_mem, &storage_uring,
 #ifdef HAVE_AIO
 	&storage_aio,
 #endif
 #ifdef HAVE_NBD
 	&storage_nbd,
+#endif
+#ifdef HAVE_ISCSI
+	&storage_iscsi,
 #endif
 	NULL,
 };
@@ -26,6 +29,9 @@ const char *const storage_left_out[] = {
 #endif
 #ifndef HAVE_NBD
 	"nbd\tneeds libnbd",
+#endif
+#ifndef HAVE_ISCSI
+	"iscsi\tneeds libiscsi",
 #endif
 	NULL,
 };

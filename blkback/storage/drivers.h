@@ -8,7 +8,8 @@
 extern const struct storage_ops storage_null;
 extern const struct storage_ops storage_mem;
 extern const struct storage_ops storage_uring;
-extern const struct storage_ops storage_aio; /* if it is built */
-extern const struct storage_ops storage_nbd; /* if it is built */
+extern const struct storage_ops storage_aio;   /* if it is built */
+extern const struct storage_ops storage_nbd;   /* if it is built */
+extern const struct storage_ops storage_iscsi; /* if it is built */
 
 #endif /* BLKBACK_STORAGE_DRIVERS_H */
