@@ -170,6 +170,7 @@ struct blkfront_queue {
 	int epoll_fd; /* queue 0: the blkfront's */
 	int wake_fd;  /* from other threads: there are done ios, or an end */
 	bool armed;   /* the owner may have slept: look at the descriptors */
+	uint32_t nr_polls;
 	uint64_t next_look_ns;
 };
 
