@@ -279,6 +279,8 @@ static unsigned spin_rounds(struct worker *w, uint64_t now)
 {
 	unsigned n = run_round(w, now);
 
+	if (!w->spin_ns)
+		return n;
 	for (unsigned i = 1; !n && i < EMPTY_MAX && !list_empty(&w->active);
 	     i++) {
 		clock_cpu_relax();
