@@ -3,11 +3,9 @@
 #include "util/spin.h"
 
 #include <sched.h>
-#include <sys/resource.h>
 
 #define OFFER_NS (20 * NS_PER_US) /* between two offers of the CPU */
-#define GAP_NS	 (10 * NS_PER_US) /* two looks that are so far apart... */
-#define CALM_NS	 (20 * NS_PER_MS) /* no spin after the CPU was taken */
+#define GAP_NS	 (10 * NS_PER_US) /* two looks that are far apart */
 
 static void begin(struct spin *s, uint64_t now_ns)
 {
@@ -16,18 +14,6 @@ static void begin(struct spin *s, uint64_t now_ns)
 		s->nr_sleeps = SPIN_RETRY;
 		s->limit_ns = SPIN_TRY_NS;
 	}
-}
-
-/* ...may be so because somebody else ran on our CPU. */
-static bool is_contended(struct spin *s)
-{
-	struct rusage ru;
-
-	if (getrusage(RUSAGE_THREAD, &ru) < 0 ||
-	    ru.ru_nivcsw == s->nr_preempted)
-		return false;
-	s->nr_preempted = ru.ru_nivcsw;
-	return true;
 }
 
 static bool give_up(struct spin *s, uint64_t limit_ns)
@@ -41,14 +27,13 @@ bool spin_again(struct spin *s)
 {
 	uint64_t now_ns = clock_now_ns();
 
-	if (now_ns < s->calm_until_ns)
+	if (calm_now(&s->calm, now_ns))
 		return give_up(s, 0);
 	if (!s->began_ns)
 		begin(s, now_ns);
-	if (now_ns - s->looked_ns > GAP_NS && is_contended(s)) {
-		s->calm_until_ns = now_ns + CALM_NS;
+	/* May be so because somebody else ran on our CPU. */
+	if (now_ns - s->looked_ns > GAP_NS && calm_begins(&s->calm, now_ns))
 		return give_up(s, 0);
-	}
 	s->looked_ns = now_ns;
 	if (now_ns - s->began_ns >= s->limit_ns)
 		/* A trial that failed is over, not halved into another. */

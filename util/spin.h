@@ -9,9 +9,8 @@
  * Once both ends are awake short spins keep them so; a short trial would always
  * lose against the other end's sleep.
  *
- * A spin is for a machine with a CPU to spare. While spinning the thread offers
- * its CPU to others now and then; when somebody took it, what we wait for may
- * well be what could not run, and spinning stops for a while.
+ * While spinning the thread offers its CPU to others now and then; when
+ *somebody took it, spinning stops for a while (calm.h).
  *
  *	for (;;) {
  *		if (look())
@@ -28,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "util/calm.h"
 #include "util/clock.h"
 
 #define SPIN_MAX_NS (50 * NS_PER_US) /* where the owner names none */
@@ -42,8 +42,7 @@ struct spin {
 	uint32_t nr_sleeps; /* to go until a spin is tried again */
 	/* of this spin: looked last, offered the CPU last */
 	uint64_t looked_ns, offered_ns;
-	uint64_t calm_until_ns; /* no spin before then */
-	long nr_preempted;	/* as the kernel said last */
+	struct calm calm;
 };
 
 static inline uint64_t spin_max_ns(const struct spin *s)

@@ -9,9 +9,8 @@
  * is due. Calls from the control thread arrive through a mutex-protected list
  * and an eventfd.
  *
- * A spin is for a machine with a CPU to spare. While spinning the thread offers
- * its CPU to others now and then; when somebody took it, what we wait for may
- * well be what could not run, and spinning stops for a while.
+ * While spinning the thread offers its CPU to others now and then; when
+ * somebody took it, spinning stops for a while (util/calm.h).
  */
 #include "worker/worker.h"
 
@@ -25,16 +24,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "util/calm.h"
 #include "util/clock.h"
 
 #define EPOLL_BATCH 64
 #define SPIN_MIN_NS (2 * NS_PER_US)
 #define LOOK_NS	    (20 * NS_PER_US) /* between two looks at descriptors */
-#define GAP_NS	    (10 * NS_PER_US) /* an empty round that took so long... */
-#define CALM_NS	    (20 * NS_PER_MS) /* no spin after the CPU was taken */
+#define GAP_NS	    (10 * NS_PER_US) /* an empty round that took long */
 #define EMPTY_MAX   8u /* empty rounds on one reading of the clock */
 
 struct call {
@@ -58,8 +56,7 @@ struct worker {
 	uint64_t round_ns; /* when the round began */
 
 	uint64_t spin_ns, spin_max_ns;
-	uint64_t calm_until_ns;
-	long nr_preempted; /* as getrusage said last */
+	struct calm calm;
 
 	pthread_mutex_t lock; /* guards calls, call.done */
 	pthread_cond_t answered;
@@ -312,22 +309,9 @@ static void grow_spin(struct worker *w, uint64_t now)
 {
 	uint64_t longer = w->spin_ns ? w->spin_ns * 2 : SPIN_MIN_NS;
 
-	if (now < w->calm_until_ns)
+	if (calm_now(&w->calm, now))
 		return;
 	w->spin_ns = longer < w->spin_max_ns ? longer : w->spin_max_ns;
-}
-
-/* An empty round took long: was it because somebody else ran on our CPU? */
-static void check_contention(struct worker *w, uint64_t now)
-{
-	struct rusage ru;
-
-	if (getrusage(RUSAGE_THREAD, &ru) < 0 ||
-	    ru.ru_nivcsw == w->nr_preempted)
-		return;
-	w->nr_preempted = ru.ru_nivcsw;
-	w->spin_ns = 0;
-	w->calm_until_ns = now + CALM_NS;
 }
 
 static void handle_event(struct worker *w, const struct epoll_event *ev)
@@ -415,8 +399,10 @@ static void *worker_main(void *arg)
 		uint64_t now = clock_now_ns();
 		bool due = now - looked_ns >= LOOK_NS;
 
-		if (was_empty && now - w->round_ns > GAP_NS)
-			check_contention(w, now);
+		/* Was it because somebody else ran on our CPU? */
+		if (was_empty && now - w->round_ns > GAP_NS &&
+		    calm_begins(&w->calm, now))
+			w->spin_ns = 0;
 		w->round_ns = now;
 		wake_due(w, now);
 		run_calls(w);

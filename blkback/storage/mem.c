@@ -2,7 +2,7 @@
 /*
  * mem.c - `mem:SIZE`: a disk in memory. The monitor makes the memfd, so the
  * data outlives every worker and ends when the disk is detached. All copies
- * happen inside submit(): when a worker is dead, nothing of it is under way.
+ * happen inside poll(): when a worker is dead, nothing of it is under way.
  * Thread: see storage.h.
  */
 #include "blkback/storage/drivers.h"

@@ -31,14 +31,14 @@ static void a_spin_that_finds_nothing_ends_for_many_sleeps(void)
 	struct spin s = { 0 };
 
 	/* A trial is taken at once... */
-	UNIT_CHECK(fruitless_ns(&s) >= SPIN_TRY_NS || s.calm_until_ns);
+	UNIT_CHECK(fruitless_ns(&s) >= SPIN_TRY_NS || s.calm.until_ns);
 	/* ...and not again before its turn. */
 	for (unsigned i = 0; i < SPIN_RETRY; i++) {
-		s.calm_until_ns = 0; /* a busy machine is another test's */
+		s.calm.until_ns = 0; /* a busy machine is another test's */
 		UNIT_CHECK(!spin_again(&s));
 		UNIT_CHECK(s.limit_ns == 0);
 	}
-	s.calm_until_ns = 0;
+	s.calm.until_ns = 0;
 	UNIT_CHECK(spin_again(&s));
 	UNIT_CHECK(s.limit_ns == SPIN_TRY_NS);
 }
@@ -56,8 +56,8 @@ static void a_spin_that_pays_is_kept_and_one_that_does_not_is_halved(void)
 	/* Work without a spin says nothing of spins. */
 	spin_worked(&s);
 	UNIT_CHECK(s.limit_ns == SPIN_MAX_NS);
-	UNIT_CHECK(fruitless_ns(&s) >= SPIN_MAX_NS || s.calm_until_ns);
-	UNIT_CHECK(s.limit_ns == SPIN_MAX_NS / 2 || s.calm_until_ns);
+	UNIT_CHECK(fruitless_ns(&s) >= SPIN_MAX_NS || s.calm.until_ns);
+	UNIT_CHECK(s.limit_ns == SPIN_MAX_NS / 2 || s.calm.until_ns);
 }
 
 static void the_owner_may_name_the_longest_spin(void)
@@ -103,10 +103,60 @@ static void a_spin_ends_when_somebody_else_needs_the_cpu(void)
 
 	s.limit_ns = s.max_ns;
 	UNIT_CHECK(fruitless_ns(&s) < 5 * NS_PER_S);
-	UNIT_CHECK(s.calm_until_ns > clock_now_ns() - NS_PER_S);
+	UNIT_CHECK(s.calm.until_ns > clock_now_ns() - NS_PER_S);
 	s.limit_ns = s.max_ns;
-	s.calm_until_ns = clock_now_ns() + NS_PER_S;
+	s.calm.until_ns = clock_now_ns() + NS_PER_S;
 	UNIT_CHECK(!spin_again(&s));
+
+	kill(pid, SIGKILL);
+	UNIT_CHECK(waitpid(pid, NULL, 0) == pid);
+	UNIT_CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+}
+
+/* Offer the CPU until it was taken; at_ns is when that is noticed. */
+static bool be_taken(struct calm *c, uint64_t at_ns)
+{
+	uint64_t end_ns = clock_now_ns() + 10 * NS_PER_S;
+
+	while (clock_now_ns() < end_ns) {
+		sched_yield();
+		if (calm_begins(c, at_ns))
+			return true;
+	}
+	return false;
+}
+
+static void a_calm_is_longer_when_it_follows_soon(void)
+{
+	struct calm c = { 0 };
+	uint64_t now_ns = NS_PER_S, longest_ns = 0;
+	cpu_set_t before, one;
+	int cpu = sched_getcpu();
+	pid_t pid;
+
+	UNIT_REQUIRE(cpu >= 0 &&
+		     !sched_getaffinity(0, sizeof(before), &before));
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	UNIT_REQUIRE(sched_setaffinity(0, sizeof(one), &one) == 0);
+	pid = rival(cpu);
+	UNIT_REQUIRE(pid > 0);
+
+	UNIT_CHECK(!calm_now(&c, now_ns));
+	UNIT_CHECK(be_taken(&c, now_ns));
+	UNIT_CHECK(calm_now(&c, now_ns + CALM_MIN_NS - 1));
+	UNIT_CHECK(!calm_now(&c, now_ns + CALM_MIN_NS));
+	for (int i = 0; i < 10; i++) {
+		now_ns = c.until_ns + 1;
+		UNIT_CHECK(be_taken(&c, now_ns));
+		UNIT_CHECK(c.until_ns - now_ns >= longest_ns);
+		longest_ns = c.until_ns - now_ns;
+	}
+	UNIT_CHECK(longest_ns == CALM_MAX_NS);
+	/* Long after the last one it is the first again. */
+	now_ns = c.until_ns + 10 * CALM_MAX_NS;
+	UNIT_CHECK(be_taken(&c, now_ns));
+	UNIT_CHECK(c.until_ns == now_ns + CALM_MIN_NS);
 
 	kill(pid, SIGKILL);
 	UNIT_CHECK(waitpid(pid, NULL, 0) == pid);
@@ -186,5 +236,6 @@ UNIT_MAIN("spin", UNIT_TEST(a_spin_that_finds_nothing_ends_for_many_sleeps),
 	  UNIT_TEST(a_spin_that_pays_is_kept_and_one_that_does_not_is_halved),
 	  UNIT_TEST(the_owner_may_name_the_longest_spin),
 	  UNIT_TEST(a_spin_ends_when_somebody_else_needs_the_cpu),
+	  UNIT_TEST(a_calm_is_longer_when_it_follows_soon),
 	  UNIT_TEST(a_loop_without_work_sleeps_at_once_and_does_not_wake),
 	  UNIT_TEST(a_loop_that_spins_serves_descriptors_and_timers))
