@@ -13,7 +13,7 @@
 /* What this thread leads for. */
 static _Thread_local struct waiter *leading;
 /* A spin's count of preemptions is of one thread: each has its own. */
-static _Thread_local long nr_preempted;
+static _Thread_local long nr_taken;
 
 static void wake_fd(int fd)
 {
@@ -80,7 +80,7 @@ static void lead(struct waiter *w)
 	struct lane *lane = w->lane;
 
 	leading = w;
-	lane->spin.nr_preempted = nr_preempted;
+	lane->spin.calm.nr_taken = nr_taken;
 	/* Pairs with waiter_end(). */
 	while (!__atomic_load_n(&w->done, __ATOMIC_ACQUIRE)) {
 		/* Lost for good: our request ends, if not in this poll. */
@@ -89,7 +89,7 @@ static void lead(struct waiter *w)
 		else if (!spin_again(&lane->spin))
 			sleep_on(lane);
 	}
-	nr_preempted = lane->spin.nr_preempted;
+	nr_taken = lane->spin.calm.nr_taken;
 	leading = NULL;
 }
 
