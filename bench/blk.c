@@ -232,8 +232,6 @@ static int measure_disk(const struct context *c)
 		  0.97 },
 		{ "fio-io_uring", blk_run_fio, "io_uring", KIOPS,
 		  RATIO_AT_LEAST, 0.97 },
-		{ "fio-libaio-busy", blk_run_fio_busy, "libaio", KIOPS,
-		  RATIO_AT_LEAST, 0.97 },
 	};
 	int err = compare_all(c, one, ARRAY_SIZE(one), 1, false);
 

@@ -53,11 +53,6 @@ struct blk_rate {
 typedef int blk_run_fn(const struct blk_disk *disk, const struct blk_load *load,
 		       struct blk_rate *ret);
 blk_run_fn blk_run_front, blk_run_lean, blk_run_fio, blk_run_vhost;
-/*
- * The same with the second CPU busy, as two ends keep it that poll. A virtual
- * disk is served by a thread of the host, which wants a CPU too.
- */
-blk_run_fn blk_run_fio_busy;
 
 /* ---- for runners --------------------------------------------------------- */
 

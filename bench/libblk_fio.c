@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* libblk_fio.c - fio carries out a load of libblk.h, on the file itself. */
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/harness.h"
 #include "bench/libblk.h"
 #include "util/clock.h"
 #include "util/num.h"
@@ -59,31 +56,4 @@ int blk_run_fio(const struct blk_disk *disk, const struct blk_load *load,
 			      load->write ? FIELD_WRITE_IOPS : FIELD_READ_IOPS)
 	};
 	return ret->iops > 0 ? 0 : -EIO;
-}
-
-static void *keep_busy(void *arg)
-{
-	_Atomic bool *over = arg;
-
-	if (bench_pin(1))
-		return NULL;
-	/* Only tells when to end: no order. */
-	while (!atomic_load_explicit(over, memory_order_relaxed))
-		clock_cpu_relax();
-	return NULL;
-}
-
-int blk_run_fio_busy(const struct blk_disk *disk, const struct blk_load *load,
-		     struct blk_rate *ret)
-{
-	_Atomic bool over = false;
-	pthread_t busy;
-	int err = -pthread_create(&busy, NULL, keep_busy, &over);
-
-	if (err)
-		return err;
-	err = blk_run_fio(disk, load, ret);
-	atomic_store_explicit(&over, true, memory_order_relaxed);
-	pthread_join(busy, NULL);
-	return err;
 }
