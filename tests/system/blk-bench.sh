@@ -100,7 +100,8 @@ check "also over a worker's death" sh -c "
 done) &
 scribbler=$!
 refuses "what somebody else changes is found" 1 "byte 20480: holds what was not" \
-	$bench g xvda --mode write --write --verify --total 64M --depth 1
+	$bench g xvda --mode write --write --verify --area 8M --total 8M \
+		--depth 1
 kill $scribbler
 wait $scribbler 2>/dev/null
 scribbler=
