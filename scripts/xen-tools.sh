@@ -9,6 +9,8 @@ set -eu
 BUILD=${BUILD:-build/release}
 mkdir -p "$BUILD"
 dir=$(cd "$BUILD/.." && pwd)/xen-tools
+exec 9>"$dir.lock" # two tests may ask at once
+flock 9
 if [ ! -e "$dir/complete" ]; then
 	version=$(dpkg-query -W -f='${Version}' libxen-dev 2>/dev/null |
 		sed -n 's/^\([0-9]*\.[0-9]*\)\..*/\1/p')

@@ -2,10 +2,6 @@
 # SPDX-License-Identifier: MIT
 # A guest's disk as a file and as a loop device: real daemons, a real image;
 # the backend dies in the middle, the disk is detached, the server is killed.
-# In a mount namespace of its own, so that nobody else holds its mounts.
-if [ -z "${BLKFRONT_TEST_NS:-}" ] && [ "$(id -u)" -eq 0 ]; then
-	BLKFRONT_TEST_NS=1 exec unshare --mount --propagation private sh "$0"
-fi
 . "${0%/*}/lib.sh"
 requires_root
 requires_cmd mkfs.ext4 e2fsprogs

@@ -2,10 +2,15 @@
 # SPDX-License-Identifier: MIT
 # The demo passes, and leaves nothing behind: not when it ends, not when it is
 # interrupted at any step, not when it is killed.
+# In a network of its own: what the demo leaves there is the demo's.
+if [ -z "${DEMO_TEST_NET:-}" ] && [ "$(id -u)" -eq 0 ]; then
+	DEMO_TEST_NET=1 exec unshare --net sh "$0"
+fi
 . "${0%/*}/lib.sh"
 requires_root
 requires_cmd mkfs.ext4 e2fsprogs
 requires_cmd iperf3 iperf3
+requires_cmd ip iproute2
 requires_cmd curl curl
 requires_cmd ping iputils-ping
 [ -c /dev/fuse ] || skip_all "needs /dev/fuse"
@@ -26,7 +31,7 @@ traces() {
 	grep "$TMPDIR" /proc/self/mountinfo
 	losetup -a | grep "$TMPDIR"
 	grep "$TMPDIR" /proc/net/unix
-	ls /sys/class/net | grep -E '^pv'
+	ip -o link | grep -E '^[0-9]+: pv'
 	:
 } 2>/dev/null
 no_traces() {
@@ -36,7 +41,12 @@ clean() {
 	wait_for 15 no_traces || no_traces
 }
 
-env DEMO_MARK="$TMP" pvsplit demo >"$TMP/demo.log" 2>&1
+# As people start it; of a sanitized build as it is.
+case $BUILD in
+*/release) start="make -s demo BUILD=$BUILD" ;;
+*) start="pvsplit demo" ;;
+esac
+env DEMO_MARK="$TMP" $start >"$TMP/demo.log" 2>&1
 status=$?
 [ $status -eq 0 ] || sed 's/^/    /' "$TMP/demo.log"
 check "the demo passes" test $status -eq 0

@@ -9,11 +9,18 @@
 #	check_fails "a sentence" command arg...
 #	finish
 #
-# Programs are taken from $BUILD/bin. $RUN is a fresh run directory, $TMP a
-# scratch directory; both go when the script ends, however it ends, after the
-# daemons that start_daemon started (the last one first). A script that needs
-# more cleaning defines cleanup_more. finish prints "NAME: N passed, N failed,
-# N skipped" and exits 0, 1, or 77 when all was skipped.
+# The script begins anew in a mount namespace of its own: nobody else holds its
+# mounts, nor does it hold those of a test that runs beside it. Programs are
+# taken from $BUILD/bin. $RUN is a fresh run directory, $TMP a scratch directory;
+# both go when the script ends, however it ends, after the daemons that
+# start_daemon started (the last one first). A script that needs more cleaning
+# defines cleanup_more. finish prints "NAME: N passed, N failed, N skipped" and
+# exits 0, 1, or 77 when all was skipped.
+
+if [ -z "${PVSPLIT_TEST_NS:-}" ] && [ "$(id -u)" -eq 0 ]; then
+	export PVSPLIT_TEST_NS=1
+	exec unshare --mount --propagation private sh "$0" "$@"
+fi
 
 BUILD=${BUILD:-build/release}
 case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
