@@ -4,6 +4,7 @@
 BUILD  ?= build/release
 CFLAGS ?= -O2 -g
 SAN    ?=
+SANITIZE ?=
 WERROR ?=
 PREFIX ?= /usr/local
 Q      := $(if $(V),,@)
@@ -81,7 +82,8 @@ warnings += -Wthread-safety -Wmissing-variable-declarations
 endif
 
 override CFLAGS   += -std=gnu11 -fno-common -fstack-protector-strong $(warnings) \
-	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer)
 upper = $(shell echo $(1) | tr a-z A-Z)
 override CPPFLAGS += -I. -D_GNU_SOURCE -MMD -MP \
 	$(foreach d,$(drivers),-DHAVE_$(call upper,$(d))) $(patsubst -I%,-isystem %,$(PKG_CFLAGS))
@@ -98,6 +100,7 @@ bins   := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $(p)))
 tests  := $(patsubst %.c,$(BUILD)/%,$(filter-out \
 	$(left_out:%=tests/unit/storage_%.c),$(wildcard tests/unit/*.c \
 	tests/abi/*.c tests/sim/*.c tests/hostile/*.c tests/system/*.c)))
+units  := $(filter-out $(BUILD)/tests/system/%,$(tests))
 oracle := $(BUILD)/tests/oracle/xenstored
 fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)
@@ -114,7 +117,7 @@ bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out $(bench_parts),$(wildcard bench
 
 .PHONY: all
 .SECONDARY:
-all: packages layers $(bins) $(blkfront_a) plugins ## build every library and program
+all: packages layers $(bins) $(if $(SAN),,$(blkfront_a) plugins) ## build every library and program
 	$(if $(left_out),@echo 'left out for want of a library: $(left_out)')
 
 # The list of drivers is compiled anew when the libraries are others.
@@ -152,7 +155,7 @@ $(nbdkit_so): $(BUILD)/pic/blkfront/nbdkit/plugin.o $(BUILD)/lib/pic.a
 	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^
 .PHONY: plugins
 plugins: $(if $(NBDKIT),$(nbdkit_so))
-	$(if $(NBDKIT)$(SAN),,@echo 'left out for want of nbdkit: its plugin')
+	$(if $(NBDKIT),,@echo 'left out for want of nbdkit: its plugin')
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
@@ -182,21 +185,48 @@ demo: ## install what it needs, build, run the main job end to end
 	$(Q)scripts/install-deps.sh build drivers run
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(BUILD)/bin/pvsplit demo
-check: ## install what it needs, build, run every test
+check: ## install what it needs, build, run every test (SANITIZE="asan tsan": under these too)
 	$(Q)scripts/install-deps.sh build drivers run test
 	$(Q)$(MAKE) --no-print-directory all test-programs
-	$(Q)BUILD=$(BUILD) scripts/check.sh unit corpus model oracle system
-test-programs: $(tests) $(replay) $(oracle) $(BUILD)/tests/oracle/hypervisor.so
+	$(Q)set -e; for s in $(SANITIZE); do \
+		$(MAKE) --no-print-directory $$s-programs; done
+	$(Q)BUILD=$(BUILD) scripts/check.sh system oracle model unit corpus \
+		$(foreach s,$(SANITIZE),$(check.$(s):%=%@build/$(s)))
+soak: ## what check does in short, for hours: random histories, deaths, file systems
+	$(Q)scripts/install-deps.sh build drivers run test
+	$(Q)$(MAKE) --no-print-directory all test-programs
+	$(Q)SOAK=1 BUILD=$(BUILD) scripts/check.sh soak
+test-programs: unit-programs $(tests) $(oracle) \
+	$(BUILD)/tests/oracle/hypervisor.so
+unit-programs: $(units) $(replay) $(BUILD)/bin/brokerd \
+	$(BUILD)/bin/xenstored-lite
+
+# ASan and UBSan are clang's, so that all of the sources have been through both
+# compilers; TSan looks at the programs that start threads.
+asan.flags := BUILD=build/asan SAN=address,undefined CC=clang CFLAGS='-O1 -g1'
+tsan.flags := BUILD=build/tsan SAN=thread CFLAGS='-O1 -g1'
+check.asan := unit corpus
+check.tsan := threads
+.PHONY: asan-programs tsan-programs unit-programs objects soak
+asan-programs:
+	$(Q)$(MAKE) --no-print-directory $(asan.flags) objects unit-programs
+tsan-programs:
+	$(Q)$(MAKE) --no-print-directory $(tsan.flags) \
+		build/tsan/bin/brokerd build/tsan/bin/xenstored-lite \
+		$$(scripts/threads.sh $(BUILD) | sed 's,^,build/tsan/,')
 asan: ## unit, simulated, hostile and system tests under ASan and UBSan
 	$(Q)scripts/install-deps.sh build drivers run test
-	$(Q)$(MAKE) --no-print-directory all test-programs \
-		BUILD=build/asan SAN=address,undefined
-	$(Q)BUILD=build/asan scripts/check.sh unit corpus system
+	$(Q)$(MAKE) --no-print-directory $(asan.flags) all test-programs
+	$(Q)BUILD=build/asan scripts/check.sh system unit corpus
 tsan: ## the same under ThreadSanitizer
 	$(Q)scripts/install-deps.sh build drivers run test
-	$(Q)$(MAKE) --no-print-directory all test-programs \
-		BUILD=build/tsan SAN=thread
-	$(Q)BUILD=build/tsan scripts/check.sh unit system
+	$(Q)$(MAKE) --no-print-directory $(tsan.flags) all test-programs
+	$(Q)BUILD=build/tsan scripts/check.sh system unit
+# Every source compiled, whether anything is linked from it or not.
+sources := $(foreach c,$(COMPONENTS),$(call srcs,$(c))) $(PROGRAMS:%=%.c) \
+	$(wildcard bench/*.c tests/fuzz/*.c tests/oracle/*.c) \
+	$(if $(shell pkg-config --exists nbdkit && echo yes),blkfront/nbdkit/plugin.c)
+objects: $(sources:%.c=$(BUILD)/%.o) $(tests:%=%.o)
 model: ## check the notify/sleep protocol's model with spin
 	$(Q)scripts/install-deps.sh test
 	$(Q)scripts/model.sh

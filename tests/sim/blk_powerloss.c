@@ -20,6 +20,7 @@
 #include "ring/ring.h"
 #include "tests/sim/arena_platform.h"
 #include "tests/unit/sector_model.h"
+#include "tests/unit/soak.h"
 #include "tests/unit/unit.h"
 
 #define HANDLE	    51712u
@@ -28,7 +29,6 @@
 #define NR_SECTORS  48u
 #define LARGEST	    16u /* sectors of one write: two pages */
 #define REQUESTS    160u
-#define NR_SEEDS    600u
 #define IOS_MAX	    (NR_QUEUES * NR_SLOTS)
 #define SLOT_PAGES  2u
 #define QUEUE_PAGES (1 + NR_SLOTS * SLOT_PAGES)
@@ -472,9 +472,9 @@ static bool run_seed(unsigned seed, unsigned nr_deaths)
 
 static unsigned count_wrong(unsigned nr_deaths)
 {
-	unsigned nr = 0;
+	unsigned nr = 0, rounds = soak_rounds(600, 20000);
 
-	for (unsigned seed = 1; seed <= NR_SEEDS; seed++)
+	for (unsigned seed = 1; seed <= rounds; seed++)
 		if (!run_seed(seed, nr_deaths) && !nr++)
 			printf("seed %u, %u deaths\n", seed, nr_deaths);
 	return nr;

@@ -25,6 +25,7 @@
 #include "blkback/queue.h"
 #include "ring/ring.h"
 #include "tests/sim/arena_platform.h"
+#include "tests/unit/soak.h"
 #include "tests/unit/unit.h"
 
 #define HANDLE	     51712u
@@ -38,14 +39,19 @@
 #define NESTED_EVERY 307u /* a prime: no rhythm with the requests */
 
 /*
- * ThreadSanitizer multiplies the instructions beyond patience and, with one
- * thread, has nothing to find: under it the worker dies between rounds only.
+ * A sanitizer multiplies the instructions: under it the worker dies between
+ * rounds only. AddressSanitizer with SOAK looks at them all; ThreadSanitizer
+ * would do so beyond patience and, with one thread, has nothing to find.
  */
 #if defined(__SANITIZE_THREAD__)
 #define EVERY_INSTRUCTION 0
+#elif defined(__SANITIZE_ADDRESS__)
+#define EVERY_INSTRUCTION soak_rounds(0, 1)
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define EVERY_INSTRUCTION 0
+#elif __has_feature(address_sanitizer)
+#define EVERY_INSTRUCTION soak_rounds(0, 1)
 #endif
 #endif
 #ifndef EVERY_INSTRUCTION

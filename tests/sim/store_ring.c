@@ -21,11 +21,11 @@
 
 #include "abi/xs_wire.h"
 #include "platform/sim.h"
+#include "tests/unit/soak.h"
 #include "util/clock.h"
 #include "xenstore-lite/image.h"
 #include "xenstore-lite/ringconn.h"
 
-#define NR_SEEDS    300u
 #define NR_GUESTS   4u
 #define NR_KEYS	    3u
 #define NR_OPS	    60u /* of each guest's script, per life */
@@ -676,7 +676,7 @@ static void run(uint64_t seed)
 
 int main(int argc, char **argv)
 {
-	uint64_t first = 1, nr = NR_SEEDS;
+	uint64_t first = 1, nr = soak_rounds(100, 3000);
 
 	if (argc > 1) {
 		first = strtoull(argv[1], NULL, 10);

@@ -9,6 +9,7 @@
 #include <poll.h>
 
 #include "tests/unit/sector_model.h"
+#include "tests/unit/soak.h"
 #include "tests/unit/strict_disk.h"
 #include "tests/unit/unit.h"
 #include "util/list.h"
@@ -17,7 +18,6 @@
 #define NR_SECTORS   (DISK_BYTES / 512)
 #define LARGEST	     (1u << 20)
 #define NR_OPS	     16u /* in flight at most, of one channel */
-#define NR_SEEDS     8u
 #define OPS_PER_SEED 1500u
 
 static struct strict_disk disk;
@@ -594,13 +594,13 @@ static void run_seed(unsigned seed, unsigned nr_actors, bool no_fd)
 
 static void overlapping_ios_end_as_if_one_after_the_other(void)
 {
-	for (unsigned seed = 1; seed <= NR_SEEDS; seed++)
+	for (unsigned seed = 1; seed <= soak_rounds(8, 300); seed++)
 		run_seed(seed, 1, seed % 3 == 0);
 }
 
 static void on_several_threads_too(void)
 {
-	for (unsigned seed = 1; seed <= NR_SEEDS; seed++)
+	for (unsigned seed = 1; seed <= soak_rounds(8, 300); seed++)
 		run_seed(seed, seed % 4 == 0 ? 4 : 2, seed % 5 == 0);
 }
 

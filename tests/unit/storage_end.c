@@ -3,6 +3,7 @@
  * storage_end.c - ends: of a worker that is killed with ios under way, of
  * channels and storages; nothing of them is left.
  */
+#include "tests/unit/soak.h"
 #include "tests/unit/storage_suite.h"
 
 #include <dirent.h>
@@ -156,10 +157,11 @@ static void have_had_a_thread(void)
 	pthread_join(thread, NULL);
 }
 
-/* Opened, used and closed a hundred times: as it was before. */
+/* Opened, used and closed again and again: as it was before. */
 static void counts_come_back_to_where_they_were(void)
 {
 	uint8_t *a = buffer(65536);
+	unsigned rounds = soak_rounds(25, 200);
 
 	make_dirs();
 	have_had_a_thread();
@@ -167,7 +169,7 @@ static void counts_come_back_to_where_they_were(void)
 		unsigned fds = nr_descriptors(), threads = nr_threads();
 		size_t bytes = 0;
 
-		for (unsigned i = 0; i < 100; i++) {
+		for (unsigned i = 0; i < rounds; i++) {
 			struct tracked t[8];
 			struct rig r;
 

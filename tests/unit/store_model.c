@@ -3,9 +3,10 @@
  * store_model.c - the store against its model: random histories of several
  * domains, every answer, event and counter compared.
  *
- * STORE_MODEL_HISTORIES: how many (default 40). STORE_MODEL_SEED: the first
- * seed; a failure prints the one that it had.
+ * STORE_MODEL_HISTORIES: how many (12, with SOAK 400). STORE_MODEL_SEED: the
+ * first seed; a failure prints the one that it had.
  */
+#include "tests/unit/soak.h"
 #include "tests/unit/store_steps_run.h"
 #include "tests/unit/unit.h"
 
@@ -13,8 +14,8 @@ static void answers_as_the_model_does(void)
 {
 	static struct history h;
 	unsigned long seed = history_setting("STORE_MODEL_SEED", 1);
-	unsigned long last =
-		seed + history_setting("STORE_MODEL_HISTORIES", 40);
+	unsigned long last = seed + history_setting("STORE_MODEL_HISTORIES",
+						    soak_rounds(12, 400));
 
 	for (; seed < last; seed++) {
 		history_fill(&h, seed % 4 ? 300 : 1500, seed);

@@ -5,9 +5,9 @@
  * the middle of it. Afterwards two honest ends must be connected, or a detach
  * must have ended. A failure prints its seed; XENBUS_SEED=N runs that one.
  */
+#include "tests/unit/soak.h"
 #include "tests/unit/xenbus_scene.h"
 
-#define NR_SEEDS 3000u
 #define NR_STEPS 60u
 
 static uint64_t state;
@@ -144,7 +144,7 @@ static void over_seeds(void (*fn)(uint64_t seed))
 {
 	const char *text = getenv("XENBUS_SEED");
 	uint64_t first = text ? strtoull(text, NULL, 10) : 1;
-	uint64_t last = text ? first : NR_SEEDS;
+	uint64_t last = text ? first : soak_rounds(600, 20000);
 
 	for (uint64_t seed = first; seed <= last; seed++) {
 		unsigned before = CU_get_number_of_failures();

@@ -3,6 +3,7 @@
  * xs_reconnect.c - the client over stores that die, at every byte of a
  * conversation and at random; and what it promises then.
  */
+#include "tests/unit/soak.h"
 #include "tests/unit/xs_mortal.h"
 #include "util/clock.h"
 #include "util/num.h"
@@ -212,15 +213,15 @@ static void eight_die(struct mortal *m)
 
 static void many_deaths_in_a_row_change_no_result(void)
 {
-	unsigned nr_connects = 0;
+	unsigned nr_connects = 0, rounds = soak_rounds(60, 2000);
 
-	for (uint64_t seed = 1; seed <= 200; seed++) {
+	for (uint64_t seed = 1; seed <= rounds; seed++) {
 		unsigned nr = converse(eight_die, seed, NULL, NULL);
 
 		UNIT_CHECK(nr > 0);
 		nr_connects += nr;
 	}
-	UNIT_CHECK(nr_connects > 800);
+	UNIT_CHECK(nr_connects > 4 * rounds);
 }
 
 /* ---- transactions ----------------------------------------------------------

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* xs_wire.c - any bytes a client may send: an answer or its end, no harm. */
+#include "tests/unit/soak.h"
 #include "tests/unit/store_peer.h"
 
 static size_t message(char *buf, uint32_t type, uint32_t tx, uint32_t len,
@@ -282,10 +283,10 @@ static void random_bytes_harm_nobody(void)
 {
 	struct xsd *xsd = peer_store();
 	struct peer *good = peer_open(xsd, 2);
-	unsigned seed = 7;
+	unsigned seed = 7, rounds = soak_rounds(3000, 50000);
 	char buf[600];
 
-	for (int i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		struct peer *p = peer_open(xsd, 1);
 		size_t len = (size_t)rand_r(&seed) % 500 + 100;
 		int err;
