@@ -87,8 +87,8 @@ size_t cut_request(const struct pages *buffers, const struct blkfront_io *io,
 		   size_t from, uint32_t max_segments, const struct pages *page,
 		   union ring_request *req)
 {
-	const uint8_t *buf = (const uint8_t *)io->buf + from;
 	size_t size_bytes = io->size_bytes - from, offset;
+	const uint8_t *buf;
 	uint32_t nr;
 
 	if (io->op == BLKFRONT_DISCARD || io->op == BLKFRONT_SECURE_DISCARD) {
@@ -98,6 +98,7 @@ size_t cut_request(const struct pages *buffers, const struct blkfront_io *io,
 	req->direct.operation = blkif_op(io->op);
 	if (io->op == BLKFRONT_FLUSH)
 		return 0;
+	buf = (const uint8_t *)io->buf + from;
 	offset = (size_t)(buf - buffers->base);
 	nr = cut_nr_segments(buf, size_bytes);
 	if (nr > max_segments)

@@ -30,7 +30,8 @@ static int parse_cursor(char *text, struct cursor *ret)
 			*dot = '\0';
 		if (num_parse_u64(text, UINT64_MAX, &ret->part[i]))
 			return -EPROTO;
-		text = dot + 1;
+		if (dot)
+			text = dot + 1;
 	}
 	return 0;
 }
