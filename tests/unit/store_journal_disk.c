@@ -189,7 +189,7 @@ static struct xsd *open_small(void)
 
 static int wait_for_child(struct xsd *xsd)
 {
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < 20000; i++) {
 		if (persist_flush(xsd))
 			return -1;
 		if (!xsd->store.journal->child)
@@ -209,11 +209,13 @@ static void old_segments_go_when_the_snapshot_is_whole(void)
 	UNIT_REQUIRE(make_dir() == 0);
 	xsd = open_small();
 	UNIT_REQUIRE(xsd && history_open(&h, xsd, 21) == 0);
-	for (unsigned i = 0; i < 3000; i++) {
+	/* There is no next snapshot before the one under way is whole. */
+	for (unsigned i = 1; i <= 3000; i++) {
 		history_step(&h);
 		UNIT_CHECK(persist_flush(xsd) == 0);
+		if (i % 500 == 0)
+			UNIT_CHECK(wait_for_child(xsd) == 0);
 	}
-	UNIT_CHECK(wait_for_child(xsd) == 0);
 	segment = xsd->store.journal->file.segment;
 	UNIT_CHECK(segment > 3);
 	UNIT_CHECK(!exists("journal.1") && !exists("journal.2"));
