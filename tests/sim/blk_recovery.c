@@ -162,7 +162,7 @@ static unsigned slow_poll(struct storage_channel *ch)
 	c->nr--;
 	if (d->oldest_first)
 		memmove(c->stack, c->stack + 1, c->nr * sizeof(void *));
-	at = d->arena->disk[0] + io->offset_bytes;
+	at = (uint8_t *)d->arena->disk + io->offset_bytes;
 	if (io->op == STORAGE_DISCARD)
 		memset(at, 0, io->size_bytes);
 	for (unsigned i = 0; i < io->nr_iov; i++) {
