@@ -431,6 +431,9 @@ static void backends_with_other_features_follow_and_nothing_is_lost(void)
 	pause_ms(30);
 	workers_end();
 	workers_check();
+	/* One more, for the last of them: it is connected by then. */
+	UNIT_CHECK(
+		!blkfront_rw_sync(bf, BLKFRONT_READ, 0, workers[0].buf, 512));
 	finish(&be, bf);
 	UNIT_CHECK(be.nr_rings == NR_WORKERS);
 }

@@ -6,8 +6,9 @@
  * cut off; and nothing leaks (asan).
  *
  * The linker sends the allocations of the whole program here (Makefile).
- * STORE_NOMEM_HISTORIES: how many histories of each kind (default 4).
+ * STORE_NOMEM_HISTORIES: how many histories of each kind (2, with SOAK 40).
  */
+#include "tests/unit/soak.h"
 #include "tests/unit/store_steps_run.h"
 #include "tests/unit/unit.h"
 
@@ -128,7 +129,8 @@ static bool refuse_each(uint64_t seed, unsigned nr, bool sticky)
 
 static void refused_once_it_happens_whole_or_not_at_all(void)
 {
-	unsigned long nr = history_setting("STORE_NOMEM_HISTORIES", 4);
+	unsigned long nr =
+		history_setting("STORE_NOMEM_HISTORIES", soak_rounds(2, 40));
 
 	memset(&memory, 0, sizeof(memory));
 	for (unsigned long seed = 1; seed <= nr; seed++)
@@ -139,7 +141,8 @@ static void refused_once_it_happens_whole_or_not_at_all(void)
 
 static void refused_at_random_nothing_is_half_done(void)
 {
-	unsigned long nr = 10 * history_setting("STORE_NOMEM_HISTORIES", 4);
+	unsigned long nr = 10 * history_setting("STORE_NOMEM_HISTORIES",
+						soak_rounds(2, 40));
 	static struct history h;
 
 	for (unsigned long seed = 1; seed <= nr; seed++) {
