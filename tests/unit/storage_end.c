@@ -197,6 +197,78 @@ static void counts_come_back_to_where_they_were(void)
 	munmap(a, 65536);
 }
 
+/* Submits writes of byte to all of the disk. */
+static void write_all(struct rig *r, struct tracked *t, uint8_t *buf, int byte)
+{
+	const size_t part = DISK_BYTES / DEPTH;
+
+	memset(buf, byte, DISK_BYTES);
+	for (unsigned i = 0; i < DEPTH; i++) {
+		prepare(&t[i], STORAGE_WRITE, i * part, buf + i * part, part);
+		UNIT_CHECK(r->st->ops->submit(r->ch, &t[i].io) == 0);
+	}
+}
+
+static void a_server_that_ends_in_mid_request_is_waited_for(void)
+{
+	uint8_t *a = buffer(DISK_BYTES), *b = buffer(DISK_BYTES);
+
+	make_dirs();
+	for (size_t w = 0; w < NR_WAYS; w++) {
+		struct tracked t[DEPTH];
+		struct rig r;
+
+		if (!ways[w].restart)
+			continue;
+		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
+		for (int round = 1; round < 6; round++) {
+			write_all(&r, t, a, round);
+			while (!r.st->ops->flush(r.ch))
+				continue;
+			ways[w].restart();
+			UNIT_CHECK(wait_all(&r, t, DEPTH));
+			for (unsigned i = 0; i < DEPTH; i++)
+				UNIT_CHECK(t[i].io.result == 0);
+			UNIT_CHECK(one(&r, STORAGE_READ, 0, b, DISK_BYTES) ==
+				   0);
+			UNIT_CHECK(memcmp(a, b, DISK_BYTES) == 0);
+		}
+		rig_close(&r);
+	}
+	munmap(a, DISK_BYTES);
+	munmap(b, DISK_BYTES);
+}
+
+/* A detach: what is under way ends, once each, well or with -EIO; then the
+ * channel may be closed. */
+static void given_up_all_that_is_under_way_ends(void)
+{
+	uint8_t *a = buffer(DISK_BYTES);
+
+	make_dirs();
+	for (size_t w = 0; w < NR_WAYS; w++) {
+		struct tracked t[DEPTH];
+		struct rig r;
+
+		UNIT_REQUIRE(rig_open(&r, &ways[w], 0) == 0);
+		write_all(&r, t, a, 1);
+		while (!r.st->ops->flush(r.ch))
+			continue;
+		if (r.st->ops->give_up)
+			r.st->ops->give_up(r.ch);
+		if (ways[w].restart)
+			ways[w].restart();
+		UNIT_CHECK(wait_all(&r, t, DEPTH));
+		for (unsigned i = 0; i < DEPTH; i++)
+			UNIT_CHECK(t[i].io.result == 0 ||
+				   (ways[w].restart && t[i].io.result == -EIO));
+		rig_close(&r);
+	}
+	munmap(a, DISK_BYTES);
+}
+
 UNIT_MAIN("storage_end", UNIT_TEST(counts_come_back_to_where_they_were),
 	  UNIT_TEST(after_the_fence_nothing_of_the_dead_lands),
+	  UNIT_TEST(a_server_that_ends_in_mid_request_is_waited_for),
+	  UNIT_TEST(given_up_all_that_is_under_way_ends),
 	  UNIT_TEST(nothing_is_left_behind))

@@ -3,6 +3,7 @@
  * storage_iscsi.c - the iscsi driver against a real target, which the test
  * starts, kills and starts again.
  */
+#include "tests/unit/storage_peer.h"
 #include "tests/unit/storage_tgt.h"
 
 #define DISK_BYTES (1u << 20)

@@ -2,7 +2,8 @@
 /*
  * storage_suite.h - the conformance suite of storage.h: every way to reach a
  * storage, and what its programs (storage_*.c) share. Each test goes through
- * all of ways[]; a new driver adds its rows there and passes.
+ * all of ways[]; a new driver adds its rows there and passes. Drivers for
+ * servers speak to real ones, nbdkit and tgtd.
  */
 #ifndef TESTS_UNIT_STORAGE_SUITE_H
 #define TESTS_UNIT_STORAGE_SUITE_H
@@ -15,11 +16,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/storage_tgt.h"
 #include "tests/unit/unit.h"
 #include "util/clock.h"
 #include "util/num.h"
@@ -32,35 +35,81 @@ static char disk_path[96], shm_path[96];
 static char aio_target[112], aio_cached[112], aio_shm[112], sqpoll_target[112];
 static char sums_path[96];
 static char verify_target[112], verify_file[224], fault_target[128];
+static char nbd_target[160], iscsi_target[160], nbd_image[PEER_PATH_MAX];
+static struct peer nbd_server;
+static struct tgt iscsi_server;
+
+static inline void start_nbd(void)
+{
+	char sock[PEER_PATH_MAX];
+
+	peer_path(sock, "nbd");
+	unlink(sock);
+	snprintf(nbd_target, sizeof(nbd_target), "nbd+unix:///?socket=%s",
+		 sock);
+	nbd_server =
+		peer_start("exec nbdkit -f -U %s file %s", sock, nbd_image);
+	if (!peer_listens(&nbd_server, sock))
+		abort();
+}
+
+static inline void restart_nbd(void)
+{
+	peer_kill(&nbd_server);
+	start_nbd();
+}
+
+static inline void start_iscsi(void)
+{
+	tgt_start(&iscsi_server, "");
+	tgt_url(&iscsi_server, iscsi_target, sizeof(iscsi_target), "", "");
+}
+
+static inline void restart_iscsi(void)
+{
+	peer_kill(&iscsi_server.peer);
+	start_iscsi();
+}
 
 struct way {
 	const char *name, *target;
 	uint32_t flags;
-	bool forgets;	  /* reads are zeros, whatever was written */
-	const char *file; /* the image, when there is one */
-	bool bounces;	  /* copies data: never shows the kernel ours */
+	bool forgets;	       /* reads are zeros, whatever was written */
+	const char *file;      /* the image, when there is one */
+	bool bounces;	       /* copies data: never shows the kernel ours */
+	void (*restart)(void); /* kill its server and start it again */
 };
 
 static const struct way ways[] = {
-	{ "null", "null:1M", 0, true, NULL, false },
-	{ "mem", "mem:1M", 0, false, NULL, false },
+	{ "null", "null:1M", 0, true, NULL, false, NULL },
+	{ "mem", "mem:1M", 0, false, NULL, false, NULL },
 	{ "direct or as the file system allows", disk_path, 0, false, disk_path,
-	  false },
-	{ "page cache", disk_path, STORAGE_NO_DIRECT, false, disk_path, false },
-	{ "tmpfs", shm_path, 0, false, shm_path, false },
-	{ "sqpoll", sqpoll_target, 0, false, disk_path, false },
+	  false, NULL },
+	{ "page cache", disk_path, STORAGE_NO_DIRECT, false, disk_path, false,
+	  NULL },
+	{ "tmpfs", shm_path, 0, false, shm_path, false, NULL },
+	{ "sqpoll", sqpoll_target, 0, false, disk_path, false, NULL },
 #ifdef HAVE_AIO
-	{ "aio", aio_target, 0, false, disk_path, false },
-	{ "aio, page cache", aio_cached, 0, false, disk_path, false },
-	{ "aio, tmpfs", aio_shm, 0, false, shm_path, false },
+	{ "aio", aio_target, 0, false, disk_path, false, NULL },
+	{ "aio, page cache", aio_cached, 0, false, disk_path, false, NULL },
+	{ "aio, tmpfs", aio_shm, 0, false, shm_path, false, NULL },
 #endif
-	{ "verify over mem", "verify:mem:1M", 0, false, NULL, true },
-	{ "verify over a file", verify_target, 0, false, disk_path, true },
-	{ "verify with a file of sums", verify_file, 0, false, shm_path, true },
-	{ "fault, off", "fault:off,mem:1M", 0, false, NULL, false },
-	{ "fault, reordering", fault_target, 0, false, disk_path, false },
+	{ "verify over mem", "verify:mem:1M", 0, false, NULL, true, NULL },
+	{ "verify over a file", verify_target, 0, false, disk_path, true,
+	  NULL },
+	{ "verify with a file of sums", verify_file, 0, false, shm_path, true,
+	  NULL },
+	{ "fault, off", "fault:off,mem:1M", 0, false, NULL, false, NULL },
+	{ "fault, reordering", fault_target, 0, false, disk_path, false, NULL },
 	{ "fault, late, behind verify",
-	  "verify:fault:any:delay=10us-300us,mem:1M", 0, false, NULL, true },
+	  "verify:fault:any:delay=10us-300us,mem:1M", 0, false, NULL, true,
+	  NULL },
+#ifdef HAVE_NBD
+	{ "nbd", nbd_target, 0, false, NULL, false, restart_nbd },
+#endif
+#ifdef HAVE_ISCSI
+	{ "iscsi", iscsi_target, 0, false, NULL, false, restart_iscsi },
+#endif
 };
 #define NR_WAYS (sizeof(ways) / sizeof(ways[0]))
 
@@ -103,39 +152,81 @@ static inline void make_dirs(void)
 	snprintf(fault_target, sizeof(fault_target), "fault:any:reorder=8,%s",
 		 disk_path);
 	snprintf(sqpoll_target, sizeof(sqpoll_target), "sqpoll:%s", disk_path);
+#ifdef HAVE_NBD
+	peer_image(nbd_image, "nbd.img", DISK_BYTES);
+	start_nbd();
+#endif
+#ifdef HAVE_ISCSI
+	peer_image(iscsi_server.image, "lun.img", DISK_BYTES);
+	start_iscsi();
+#endif
 }
 
 struct rig {
 	struct storage *st;
 	struct storage_channel *ch;
-	struct storage_desc desc;
+	struct storage_desc acquired, desc;
 	char why[256];
 };
 
+/* The monitor's half: of the driver, whatever stands before it. */
+static inline int rig_connect(void *arg)
+{
+	const struct storage_desc *d = &((struct rig *)arg)->acquired;
+	const struct storage_ops *ops = storage_by_name(d->driver);
+
+	return ops->connect ? ops->connect(d) : -EOPNOTSUPP;
+}
+
+static inline void rig_say(void *arg, const char *what)
+{
+	(void)arg;
+	(void)what;
+}
+
 static inline int rig_open(struct rig *r, const struct way *way, uint32_t flags)
 {
-	int err, fds[STORAGE_FDS_MAX];
+	int err, fds[STORAGE_FDS_MAX] = { -1 };
 
 	memset(r, 0, sizeof(*r));
 	/* The image was written without the filter meanwhile. */
 	unlink(sums_path);
-	err = storage_acquire(way->target, way->flags | flags, &r->desc, fds,
-			      r->why, sizeof(r->why));
+	err = storage_acquire(way->target, way->flags | flags, &r->acquired,
+			      fds, r->why, sizeof(r->why));
 	if (err)
 		return err;
-	err = storage_open(&r->desc, fds, &r->st);
+	if (r->acquired.flags & STORAGE_UNSEEN)
+		fds[0] = rig_connect(r);
+	err = storage_open(&r->acquired, fds, &r->st);
 	if (err)
 		return err;
+	r->desc = r->st->desc;
+	r->st->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return r->st->ops->channel_open(r->st, DEPTH, &r->ch);
 }
 
 static inline void rig_close(struct rig *r)
 {
+	int event_fd = r->st ? r->st->event_fd : -1;
+
 	if (!r->st)
 		return;
 	r->st->ops->channel_close(r->ch);
 	r->st->ops->close(r->st);
+	if (event_fd >= 0)
+		close(event_fd);
 	r->st = NULL;
+}
+
+/* What the control thread does when it is asked. */
+static inline void rig_tend(struct rig *r)
+{
+	const struct storage_keeper keeper = { rig_connect, rig_say, r };
+	uint64_t junk;
+
+	if (r->st->ops->tend &&
+	    read(r->st->event_fd, &junk, sizeof(junk)) == sizeof(junk))
+		r->st->ops->tend(r->st, &keeper);
 }
 
 struct tracked {
@@ -179,6 +270,7 @@ static inline bool wait_all(struct rig *r, struct tracked *t, unsigned nr)
 		if (!flushed)
 			flushed = r->st->ops->flush(r->ch);
 		r->st->ops->poll(r->ch);
+		rig_tend(r);
 		for (unsigned i = 0; i < nr; i++)
 			done += t[i].nr_done;
 		if (done >= nr)
@@ -190,7 +282,7 @@ static inline bool wait_all(struct rig *r, struct tracked *t, unsigned nr)
 			abort();
 		}
 		if (flushed && p.fd >= 0)
-			poll(&p, 1, 100);
+			poll(&p, 1, r->st->ops->tend ? 10 : 100);
 	}
 }
 
@@ -233,6 +325,9 @@ static inline void nothing_is_left_behind(void)
 	make_dirs();
 	snprintf(command, sizeof(command), "rm -rf %s %s", dir, shm_dir);
 	UNIT_CHECK(system(command) == 0);
+	peer_kill(&nbd_server);
+	peer_kill(&iscsi_server.peer);
+	peer_clean();
 }
 
 #endif /* TESTS_UNIT_STORAGE_SUITE_H */

@@ -7,7 +7,7 @@
 #ifndef TESTS_UNIT_STORAGE_TGT_H
 #define TESTS_UNIT_STORAGE_TGT_H
 
-#include "tests/unit/storage_peer.h"
+#include "tests/unit/peer.h"
 
 #define TGT_NAME "iqn.2026-11.test:disk"
 
