@@ -98,7 +98,8 @@ libs   := $(foreach c,$(COMPONENTS),$(call lib,$(c)))
 link    = -Wl,--start-group $(libs) -Wl,--end-group $(LDLIBS)
 bins   := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $(p)))
 tests  := $(patsubst %.c,$(BUILD)/%,$(filter-out \
-	$(left_out:%=tests/unit/storage_%.c),$(wildcard tests/unit/*.c \
+	$(left_out:%=tests/unit/storage_%.c) \
+	$(left_out:%=tests/unit/storage_%_fake.c),$(wildcard tests/unit/*.c \
 	tests/abi/*.c tests/sim/*.c tests/hostile/*.c tests/system/*.c)))
 units  := $(filter-out $(BUILD)/tests/system/%,$(tests))
 oracle := $(BUILD)/tests/oracle/xenstored

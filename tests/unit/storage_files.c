@@ -44,7 +44,7 @@ static void a_discard_gives_back_what_the_image_took(void)
 static bool refuses(const char *target, uint32_t flags, int err,
 		    const char *pattern)
 {
-	struct way way = { "refused", target, flags, false, NULL, false };
+	struct way way = { "refused", target, flags, false, NULL, false, NULL };
 	struct rig r;
 	int got = rig_open(&r, &way, 0);
 
@@ -164,7 +164,7 @@ static int forbid_io_uring(void)
 /* In a child that has no io_uring: how target is served; 0 as expected. */
 static int without_io_uring(const char *target, int err, const char *engine)
 {
-	const struct way way = { "", target, 0, false, NULL, false };
+	const struct way way = { "", target, 0, false, NULL, false, NULL };
 	uint8_t *a = buffer(4096);
 	struct rig r;
 	int got;
@@ -248,7 +248,7 @@ static void a_block_device_has_the_sectors_that_it_has(void)
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		char device[64], command[96];
 		struct rig r;
-		struct way way = { "", device, 0, false, NULL, false };
+		struct way way = { "", device, 0, false, NULL, false, NULL };
 
 		make_device(disk_path, sizes[i], device);
 		if (!device[0]) {

@@ -11,7 +11,7 @@
 
 static int open_target(struct rig *r, const char *target)
 {
-	const struct way way = { "", target, 0, false, NULL, false };
+	const struct way way = { "", target, 0, false, NULL, false, NULL };
 
 	make_dirs();
 	return rig_open(r, &way, 0);
