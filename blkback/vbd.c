@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "blkback/params.h"
@@ -183,12 +184,27 @@ static int vbd_disconnect(struct xenbus_device *dev)
 	return 0;
 }
 
-static void vbd_changed(struct xenbus_device *dev)
+/* Most of what changes in our directory is what we wrote: that is no news. */
+static void vbd_changed(struct xenbus_device *dev, const char *node)
 {
-	vbd_disk_changed(dev->priv);
-	vbd_faults_changed(dev->priv);
-	vbd_limits_changed(dev->priv);
-	vbd_stats_changed(dev->priv);
+	static const struct {
+		const char *node;
+		void (*changed)(struct vbd *v);
+	} wanted[] = {
+		{ "resize", vbd_disk_changed },
+		{ "fault", vbd_faults_changed },
+		{ "limit-rates", vbd_limits_changed },
+		{ "limit-group", vbd_limits_changed },
+		{ "statistics/request", vbd_stats_changed },
+	};
+	size_t len = strlen(node);
+
+	/* It, or a directory that it is in. */
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		if (!len ||
+		    (!strncmp(wanted[i].node, node, len) &&
+		     (!wanted[i].node[len] || wanted[i].node[len] == '/')))
+			wanted[i].changed(dev->priv);
 }
 
 static void vbd_remove(struct xenbus_device *dev)

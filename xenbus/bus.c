@@ -15,6 +15,8 @@
 #include "util/list.h"
 #include "util/num.h"
 
+#define NR_BUCKETS 512u
+
 struct xenbus_bus {
 	struct xs *xs;
 	const struct xenbus_driver *driver;
@@ -24,13 +26,15 @@ struct xenbus_bus {
 	size_t base_len;
 	struct xs_watch *watch, *release_watch;
 	struct list devices, dead;
+	struct list by_id[NR_BUCKETS]; /* the devices once more */
 	unsigned nr;
+	uint64_t deadline_ns; /* the first device's that has one; UINT64_MAX */
 	struct loop_timer *timer;
 	struct loop_prepare *prepare;
 };
 
 struct slot {
-	struct list link;
+	struct list link, of_bucket;
 	uint32_t frontend_id, handle;
 	struct xenbus_device dev;
 };
@@ -40,16 +44,51 @@ static struct slot *slot_of(struct list *link)
 	return container_of(link, struct slot, link);
 }
 
+/* Handles are numbers with a step of 16 or 256: all their bits matter. */
+static struct list *bucket(struct xenbus_bus *bus, uint32_t frontend_id,
+			   uint32_t handle)
+{
+	uint32_t mixed = (handle ^ frontend_id << 8) * 2654435761u;
+
+	return &bus->by_id[(mixed >> 16) % NR_BUCKETS];
+}
+
 static struct slot *find(struct xenbus_bus *bus, uint32_t frontend_id,
 			 uint32_t handle)
 {
-	list_for_each(l, &bus->devices) {
-		struct slot *s = slot_of(l);
+	list_for_each(l, bucket(bus, frontend_id, handle)) {
+		struct slot *s = container_of(l, struct slot, of_bucket);
 
 		if (s->frontend_id == frontend_id && s->handle == handle)
 			return s;
 	}
 	return NULL;
+}
+
+static bool has_deadline(const struct xenbus_device *dev)
+{
+	return dev->close_deadline_ns && !dev->alone &&
+	       dev->state != XenbusStateClosed;
+}
+
+static void find_deadline(struct xenbus_bus *bus)
+{
+	bus->deadline_ns = UINT64_MAX;
+	list_for_each(l, &bus->devices) {
+		struct xenbus_device *dev = &slot_of(l)->dev;
+
+		if (has_deadline(dev) &&
+		    dev->close_deadline_ns < bus->deadline_ns)
+			bus->deadline_ns = dev->close_deadline_ns;
+	}
+}
+
+static void slot_hurry(struct xenbus_device *dev)
+{
+	struct xenbus_bus *bus = dev->bus;
+
+	if (dev->close_deadline_ns < bus->deadline_ns)
+		bus->deadline_ns = dev->close_deadline_ns;
 }
 
 static void slot_gone(struct xenbus_device *dev)
@@ -58,13 +97,17 @@ static void slot_gone(struct xenbus_device *dev)
 	struct xenbus_bus *bus = dev->bus;
 
 	list_del(&s->link);
+	list_del(&s->of_bucket);
 	list_add_tail(&bus->dead, &s->link);
 	bus->nr--;
+	if (dev->close_deadline_ns == bus->deadline_ns)
+		find_deadline(bus);
 }
 
 static void slot_free(struct slot *s)
 {
 	list_del(&s->link);
+	list_del(&s->of_bucket);
 	xenbus_device_stop(&s->dev);
 	if (s->dev.driver->remove)
 		s->dev.driver->remove(&s->dev);
@@ -80,12 +123,14 @@ static int make(struct xenbus_bus *bus, uint32_t frontend_id, uint32_t handle)
 	if (!s)
 		return -ENOMEM;
 	list_init(&s->link);
+	list_init(&s->of_bucket);
 	s->frontend_id = frontend_id;
 	s->handle = handle;
 	s->dev.driver = bus->driver;
 	s->dev.xs = bus->xs;
 	s->dev.handle = handle;
 	s->dev.gone = slot_gone;
+	s->dev.hurry = slot_hurry;
 	s->dev.bus = bus;
 	err = str_printf(s->dev.node, sizeof(s->dev.node), "%s/%u/%u",
 			 bus->base, frontend_id, handle);
@@ -98,6 +143,7 @@ static int make(struct xenbus_bus *bus, uint32_t frontend_id, uint32_t handle)
 	if (err)
 		goto fail;
 	list_add_tail(&bus->devices, &s->link);
+	list_add_tail(bucket(bus, frontend_id, handle), &s->of_bucket);
 	bus->nr++;
 	err = xenbus_device_start(&s->dev, resumed);
 	if (!err)
@@ -243,40 +289,65 @@ static void sweep(struct xenbus_bus *bus)
 		bury(bus, slot_of(bus->dead.next));
 }
 
-/* base, base/N, base/N/H, base/N/H/state and base/N/H/online matter. */
+#define ALL_FRONTENDS UINT32_MAX
+
+/* Anything of these may have changed: who is there, and what is new. */
+static void look_at_all(struct xenbus_bus *bus, uint32_t frontend_id)
+{
+	list_for_each_safe(l, tmp, &bus->devices) {
+		struct slot *s = slot_of(l);
+
+		if (frontend_id == ALL_FRONTENDS ||
+		    frontend_id == s->frontend_id)
+			xenbus_own_changed(&s->dev, "");
+	}
+	sweep(bus);
+	if (frontend_id == ALL_FRONTENDS)
+		consider_all(bus);
+	else
+		consider_frontend(bus, frontend_id);
+}
+
+/* The number that path begins with; path goes on behind it and its slash. */
+static int take_id(const char **path, uint32_t max, uint32_t *ret)
+{
+	char word[16];
+	size_t len = strcspn(*path, "/");
+	int err = str_printf(word, sizeof(word), "%.*s", (int)len, *path);
+
+	if (err >= 0)
+		err = xenbus_parse_id(word, max, ret);
+	*path += len + ((*path)[len] == '/');
+	return err;
+}
+
+/* base, base/N, base/N/H, or a node of a device's, base/N/H/NODE. */
 static void base_fired(void *arg, const char *path)
 {
 	struct xenbus_bus *bus = arg;
-	char copy[64], *save = NULL, *word[4] = { NULL };
-	uint32_t id, handle;
-	unsigned nr = 0;
+	const char *node = path + bus->base_len;
+	uint32_t id = ALL_FRONTENDS, handle;
+	struct slot *s;
 
 	sweep(bus);
 	if (strncmp(path, bus->base, bus->base_len) != 0 ||
-	    str_printf(copy, sizeof(copy), "%s", path + bus->base_len) < 0)
+	    (*node && *node++ != '/') ||
+	    (*node && take_id(&node, DOMID_FIRST_RESERVED - 1, &id)))
 		return;
-	for (char *w = strtok_r(copy, "/", &save); w;
-	     w = strtok_r(NULL, "/", &save)) {
-		if (nr == ARRAY_SIZE(word))
-			return;
-		word[nr++] = w;
-	}
-	if (nr == 0) {
-		consider_all(bus);
+	if (!*node) {
+		look_at_all(bus, id);
 		return;
 	}
-	if (xenbus_parse_id(word[0], DOMID_FIRST_RESERVED - 1, &id))
+	if (take_id(&node, UINT32_MAX, &handle))
 		return;
-	if (nr == 1) {
-		consider_frontend(bus, id);
-		return;
+	s = find(bus, id, handle);
+	if (s) {
+		xenbus_own_changed(&s->dev, node);
+		sweep(bus);
+	} else if (!*node || !strcmp(node, "state") ||
+		   !strcmp(node, "online")) {
+		consider(bus, id, handle);
 	}
-	if (xenbus_parse_id(word[1], UINT32_MAX, &handle) ||
-	    (nr == 3 && strcmp(word[2], "state") != 0 &&
-	     strcmp(word[2], "online") != 0) ||
-	    nr == 4)
-		return;
-	consider(bus, id, handle);
 }
 
 static void release_fired(void *arg, const char *path)
@@ -298,8 +369,7 @@ static void expire(void *arg)
 	list_for_each_safe(l, tmp, &bus->devices) {
 		struct xenbus_device *dev = &slot_of(l)->dev;
 
-		if (!dev->close_deadline_ns || dev->close_deadline_ns > now ||
-		    dev->alone || dev->state == XenbusStateClosed)
+		if (!has_deadline(dev) || dev->close_deadline_ns > now)
 			continue;
 		log_limited(&dev->limit, LOG_WARN,
 			    "%s: the frontend does not answer: closing anyway",
@@ -307,23 +377,15 @@ static void expire(void *arg)
 		xenbus_otherend_lost(dev);
 	}
 	sweep(bus);
+	find_deadline(bus);
 }
 
 static bool before_wait(void *arg)
 {
 	struct xenbus_bus *bus = arg;
-	uint64_t next = UINT64_MAX;
 
 	sweep(bus);
-	list_for_each(l, &bus->devices) {
-		struct xenbus_device *dev = &slot_of(l)->dev;
-
-		if (dev->close_deadline_ns && !dev->alone &&
-		    dev->state != XenbusStateClosed &&
-		    dev->close_deadline_ns < next)
-			next = dev->close_deadline_ns;
-	}
-	loop_timer_arm(bus->timer, next);
+	loop_timer_arm(bus->timer, bus->deadline_ns);
 	return false;
 }
 
@@ -357,6 +419,9 @@ int xenbus_bus_open(struct xs *xs, domid_t backend_id,
 	bus->arg = arg;
 	list_init(&bus->devices);
 	list_init(&bus->dead);
+	for (unsigned i = 0; i < NR_BUCKETS; i++)
+		list_init(&bus->by_id[i]);
+	bus->deadline_ns = UINT64_MAX;
 	err = str_printf(bus->base, sizeof(bus->base),
 			 "/local/domain/%u/backend/%s", backend_id,
 			 driver->type);

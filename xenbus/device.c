@@ -123,8 +123,11 @@ static bool will_answer(const struct xenbus_device *dev)
 static bool begin_close(struct xenbus_device *dev)
 {
 	dev->closing = false;
-	if (dev->removing && !dev->close_deadline_ns)
+	if (dev->removing && !dev->close_deadline_ns) {
 		dev->close_deadline_ns = clock_now_ns() + XENBUS_CLOSE_WAIT_NS;
+		if (dev->hurry)
+			dev->hurry(dev);
+	}
 	if (is_ending(dev))
 		return dev->live && dev->broken ? finish(dev) : true;
 	if (!dev->broken && will_answer(dev))
@@ -267,53 +270,46 @@ void xenbus_run(struct xenbus_device *dev)
 	tell_gone(dev);
 }
 
-/* Is path DIR itself, or one of its nodes named in names? */
-static bool names_node(const char *path, const char *dir,
-		       const char *const *names)
-{
-	size_t len = strlen(dir);
-
-	if (strncmp(path, dir, len) != 0)
-		return false;
-	if (!path[len])
-		return true;
-	for (; *names; names++)
-		if (path[len] == '/' && strcmp(path + len + 1, *names) == 0)
-			return true;
-	return false;
-}
-
-static void tell_changed(struct xenbus_device *dev)
+static void tell_changed(struct xenbus_device *dev, const char *node)
 {
 	if (dev->driver->changed && dev->state == XenbusStateConnected &&
 	    dev->live && !dev->disconnecting && !dev->running)
-		dev->driver->changed(dev);
+		dev->driver->changed(dev, node);
+}
+
+void xenbus_own_changed(struct xenbus_device *dev, const char *node)
+{
+	if (!*node || !strcmp(node, "state") || !strcmp(node, "online"))
+		xenbus_run(dev);
+	if (strcmp(node, "state") != 0 && strcmp(node, "online") != 0)
+		tell_changed(dev, node);
+}
+
+/* What path is below dir; "": dir itself, or something else. */
+static const char *below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return !strncmp(path, dir, len) && path[len] == '/' ? path + len + 1
+							    : "";
 }
 
 static void own_fired(void *arg, const char *path)
 {
-	static const char *const names[] = { "state", "online", NULL };
 	struct xenbus_device *dev = arg;
 
-	if (!names_node(path, dev->node, names)) {
-		tell_changed(dev);
-		return;
-	}
-	xenbus_run(dev);
-	/* The directory itself: anything in it may have changed. */
-	if (!path[strlen(dev->node)])
-		tell_changed(dev);
+	xenbus_own_changed(dev, below(path, dev->node));
 }
 
 static void otherend_fired(void *arg, const char *path)
 {
-	static const char *const names[] = { "state", NULL };
 	struct xenbus_device *dev = arg;
+	const char *node = below(path, dev->otherend);
 	bool first = !dev->primed;
 
 	dev->primed = true;
-	if (!names_node(path, dev->otherend, names)) {
-		tell_changed(dev);
+	if (*node && strcmp(node, "state") != 0) {
+		tell_changed(dev, "");
 		return;
 	}
 	/*
@@ -331,23 +327,31 @@ static void otherend_fired(void *arg, const char *path)
 			dev->broken = false;
 	}
 	xenbus_run(dev);
-	if (!path[strlen(dev->otherend)])
-		tell_changed(dev);
+	if (!*node)
+		tell_changed(dev, "");
 }
 
+/*
+ * A backend has as many devices as there is room for, and its bus hears of
+ * their directories anyway. What a guest writes beside its state is not heard.
+ */
 static int start_watches(struct xenbus_device *dev)
 {
+	bool backend = dev->driver->role == XENBUS_BACKEND;
 	char path[sizeof(dev->otherend) + 8];
 	int err;
 
 	/* Only a driver that wants changes pays for the whole directory. */
 	err = str_printf(path, sizeof(path), "%s%s", dev->otherend,
-			 dev->driver->changed ? "" : "/state");
+			 dev->driver->changed && !backend ? "" : "/state");
 	if (err < 0)
 		return err;
-	err = xs_watch(dev->xs, dev->node, own_fired, dev, &dev->own_watch);
-	if (err)
-		return err;
+	if (!backend) {
+		err = xs_watch(dev->xs, dev->node, own_fired, dev,
+			       &dev->own_watch);
+		if (err)
+			return err;
+	}
 	err = xs_watch(dev->xs, path, otherend_fired, dev,
 		       &dev->otherend_watch);
 	if (err)

@@ -33,6 +33,12 @@ int xenbus_publish(struct xenbus_device *dev,
 /* Write DIR/error if the directory still exists; nobody minds when not. */
 void xenbus_publish_error(struct xenbus_device *dev, const char *text);
 
+/*
+ * Something in our directory may have changed: node, its path below it; "" is
+ * anything.
+ */
+void xenbus_own_changed(struct xenbus_device *dev, const char *node);
+
 /* Run the machine: look, react, until nothing is left to do. */
 void xenbus_run(struct xenbus_device *dev);
 

@@ -91,9 +91,12 @@ struct xenbus_driver {
 	int (*announce)(struct xenbus_device *dev);
 	int (*connect)(struct xenbus_device *dev);
 	int (*disconnect)(struct xenbus_device *dev);
-	/* Optional: Connected and something in the other end's directory or in
-	 * ours may have changed (resize, limits). */
-	void (*changed)(struct xenbus_device *dev);
+	/*
+	 * Optional: Connected, and something in our directory may have changed
+	 * (resize, limits), or, for a frontend, in the other end's. node: what,
+	 * as its path below our directory; "": anything.
+	 */
+	void (*changed)(struct xenbus_device *dev, const char *node);
 	/* The device is about to be freed; everything was disconnected. */
 	void (*remove)(struct xenbus_device *dev);
 };
@@ -110,7 +113,10 @@ struct xenbus_device {
 	enum xenbus_state otherend_state; /* as last read */
 	void *priv;			  /* the driver's */
 	struct log_limit limit;
-	struct xs_watch *otherend_watch, *own_watch;
+	struct xs_watch *otherend_watch;
+	struct xs_watch *own_watch; /* a backend's bus watches for it */
+	/* The bus's: close_deadline_ns was set. */
+	void (*hurry)(struct xenbus_device *dev);
 	/*
 	 * Called once, when a device that is being removed is closed for good:
 	 * by xenbus_close on a frontend, or because its directory is gone. It
@@ -181,10 +187,11 @@ void xenbus_disconnected(struct xenbus_device *dev);
 /* ---- backend bus ------------------------------------------------------- */
 
 /*
- * Watches /local/domain/B/backend/TYPE and keeps one xenbus_device for every
- * N/HANDLE below it: made when its directory appears, closed when online is 0
- * or the directory or the frontend's domain goes away, freed when closed. When
- * the frontend's domain is gone the backend removes its own directory.
+ * Watches /local/domain/B/backend/TYPE, for itself and for all its devices, and
+ * keeps one xenbus_device for every N/HANDLE below it: made when its directory
+ * appears, closed when online is 0 or the directory or the frontend's domain
+ * goes away, freed when closed. When the frontend's domain is gone the backend
+ * removes its own directory.
  */
 struct xenbus_bus;
 

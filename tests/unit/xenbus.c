@@ -75,6 +75,58 @@ static void tells_the_frontend_of_changes_only_while_connected(void)
 	end_scene();
 }
 
+static unsigned nr_watches(const struct xs *xs)
+{
+	unsigned nr = 0;
+
+	list_for_each(l, &xs->watches)
+		nr++;
+	return nr;
+}
+
+/* A thousand disks fit into a driver domain's quota, and storms stay small. */
+static void a_backend_sets_one_watch_a_device_and_hears_of_states_only(void)
+{
+	unsigned idle;
+
+	fake_reset();
+	memset(&back_spy, 0, sizeof(back_spy));
+	start_backend();
+	settle();
+	idle = nr_watches(back_xs);
+	attach();
+	settle();
+	UNIT_CHECK(nr_watches(back_xs) == idle + 1);
+	fake_set(FRONT, "anything", "1");
+	UNIT_CHECK(!xs_pending(back_xs));
+	fake_set(FRONT, "state", "1");
+	UNIT_CHECK(xs_pending(back_xs));
+	settle();
+	end_scene();
+}
+
+static void tells_the_backend_what_changed_in_its_directory(void)
+{
+	connected_scene();
+	back_spy.changed = 0;
+	fake_set(BACK, "limit-rates", "1");
+	settle();
+	UNIT_CHECK(back_spy.changed == 1);
+	UNIT_CHECK(!strcmp(back_spy.node, "limit-rates"));
+	fake_set(BACK, "statistics/request", "1");
+	settle();
+	UNIT_CHECK(back_spy.changed == 2);
+	UNIT_CHECK(!strcmp(back_spy.node, "statistics/request"));
+	fake_set(BACK, "state", "4");
+	fake_set("/local/domain/1/backend/vbd/3/51713", "limit-rates", "1");
+	settle();
+	UNIT_CHECK(back_spy.changed == 2);
+	fake_fire_everything(back_xs);
+	settle();
+	UNIT_CHECK(back_spy.changed == 3 && !*back_spy.node);
+	end_scene();
+}
+
 /* ---- closing ------------------------------------------------------------ */
 
 static void closes_from_the_frontend(void)
@@ -147,12 +199,9 @@ static void ends_a_detach_when_the_frontend_is_lost(void)
 
 static void ends_a_detach_after_its_time_with_a_silent_frontend(void)
 {
-	struct loop *loop;
 	uint64_t before;
 
 	connected_scene();
-	UNIT_REQUIRE(loop_open(&loop) == 0);
-	UNIT_CHECK(xenbus_bus_use_loop(bus, loop) == 0);
 	stop_frontend();
 	fake_set(BACK, "online", "0");
 	fake_set(BACK, "state", "5");
@@ -160,17 +209,14 @@ static void ends_a_detach_after_its_time_with_a_silent_frontend(void)
 	settle();
 	UNIT_CHECK(back_spy.dev->close_deadline_ns >=
 		   before + XENBUS_CLOSE_WAIT_NS);
-	UNIT_CHECK(loop_once(loop, 0) == 0);
 	UNIT_CHECK(back_spy.attached);
-	/* As if the time were over. */
-	back_spy.dev->close_deadline_ns = clock_now_ns();
-	UNIT_CHECK(loop_once(loop, clock_now_ns() + NS_PER_S) == 0);
+	let_time_pass(back_spy.dev);
+	UNIT_CHECK(loop_once(bus_loop, clock_now_ns() + NS_PER_S) == 0);
 	UNIT_CHECK(!back_spy.attached);
-	UNIT_CHECK(loop_once(loop, 0) == 0);
+	settle();
 	UNIT_CHECK(xenbus_bus_nr_devices(bus) == 0 && back_spy.removed == 1);
 	UNIT_CHECK(!strcmp(fake_get(BACK, "state"), "6"));
 	end_scene();
-	loop_close(loop);
 }
 
 /* It was closing already, and its process died before it was Closed. */
@@ -475,6 +521,9 @@ int main(void)
 		UNIT_TEST(
 			connects_to_a_frontend_that_goes_to_connected_at_once),
 		UNIT_TEST(tells_the_frontend_of_changes_only_while_connected),
+		UNIT_TEST(
+			a_backend_sets_one_watch_a_device_and_hears_of_states_only),
+		UNIT_TEST(tells_the_backend_what_changed_in_its_directory),
 		UNIT_TEST(closes_from_the_frontend),
 		UNIT_TEST(serves_while_a_detach_waits_for_the_frontend),
 		UNIT_TEST(detaches_at_once_when_no_frontend_ever_came),

@@ -159,21 +159,15 @@ static void finishes_a_detach_whose_worker_died(void)
 
 static void never_makes_a_removed_directory_again(void)
 {
-	struct loop *loop;
-
 	connected_scene();
-	UNIT_REQUIRE(loop_open(&loop) == 0);
-	UNIT_CHECK(xenbus_bus_use_loop(bus, loop) == 0);
 	fake_rm(BACK);
 	fake_rm(FRONT);
 	settle();
-	UNIT_CHECK(loop_once(loop, 0) == 0);
 	UNIT_CHECK(!back_spy.attached && !front_spy.attached);
 	UNIT_CHECK(xenbus_bus_nr_devices(bus) == 0 && back_spy.removed == 1);
 	UNIT_CHECK(front_spy.gone == 1);
 	UNIT_CHECK(!fake_find(BACK "/state") && !fake_find(FRONT "/state"));
 	end_scene();
-	loop_close(loop);
 }
 
 static void remove_backend_dir(void)
@@ -234,11 +228,7 @@ static void takes_a_device_that_was_removed_and_made_again_at_once(void)
 
 static void takes_a_device_made_again_while_the_old_one_drains(void)
 {
-	struct loop *loop;
-
 	connected_scene();
-	UNIT_REQUIRE(loop_open(&loop) == 0);
-	UNIT_CHECK(xenbus_bus_use_loop(bus, loop) == 0);
 	stop_frontend();
 	back_spy.disconnect_err = -EINPROGRESS;
 	fake_rm(BACK);
@@ -249,11 +239,10 @@ static void takes_a_device_made_again_while_the_old_one_drains(void)
 	back_spy.disconnect_err = 0;
 	xenbus_disconnected(back_spy.dev);
 	UNIT_CHECK(back_spy.removed == 0);
-	UNIT_CHECK(loop_once(loop, 0) == 0);
+	UNIT_CHECK(loop_once(bus_loop, 0) == 0);
 	UNIT_CHECK(back_spy.removed == 1 && xenbus_bus_nr_devices(bus) == 1);
 	UNIT_CHECK(states_are("2", "1"));
 	end_scene();
-	loop_close(loop);
 }
 
 static void remake_when_closed(void)

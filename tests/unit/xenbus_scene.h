@@ -23,6 +23,7 @@ struct spy {
 	bool resumed;
 	bool fault_in_connect;
 	unsigned gone;
+	char node[64]; /* that changed last */
 	unsigned ring; /* the front's own, or the one that the back mapped */
 	struct xenbus_device *dev;
 };
@@ -30,6 +31,7 @@ struct spy {
 static struct spy back_spy, front_spy;
 static struct xs *back_xs, *front_xs;
 static struct xenbus_bus *bus;
+static struct loop *bus_loop; /* the backend's */
 static struct xenbus_device front;
 
 static inline struct spy *spy_of(struct xenbus_device *dev)
@@ -79,9 +81,12 @@ static inline int spy_disconnect(struct xenbus_device *dev)
 	return 0;
 }
 
-static inline void spy_changed(struct xenbus_device *dev)
+static inline void spy_changed(struct xenbus_device *dev, const char *node)
 {
-	spy_of(dev)->changed++;
+	struct spy *s = spy_of(dev);
+
+	s->changed++;
+	snprintf(s->node, sizeof(s->node), "%s", node);
 }
 
 static inline void spy_remove(struct xenbus_device *dev)
@@ -96,6 +101,7 @@ static const struct xenbus_driver back_driver = {
 	.announce = spy_announce,
 	.connect = spy_connect,
 	.disconnect = spy_disconnect,
+	.changed = spy_changed,
 	.remove = spy_remove,
 };
 
@@ -127,6 +133,13 @@ static inline void front_gone(struct xenbus_device *dev)
 	spy_of(dev)->gone++;
 }
 
+/* As if the time within which it has to be closed were over. */
+static inline void let_time_pass(struct xenbus_device *dev)
+{
+	dev->close_deadline_ns = clock_now_ns();
+	dev->hurry(dev);
+}
+
 /* ---- the scene ---------------------------------------------------------- */
 
 static inline void attach(void)
@@ -149,13 +162,17 @@ static inline void start_backend(void)
 	err = xenbus_bus_open(back_xs, 1, &back_driver, &bus_ops, &back_spy,
 			      &bus);
 	UNIT_CHECK(err == 0);
+	UNIT_REQUIRE(loop_open(&bus_loop) == 0);
+	UNIT_CHECK(xenbus_bus_use_loop(bus, bus_loop) == 0);
 }
 
 static inline void stop_backend(void)
 {
 	xenbus_bus_close(bus);
+	loop_close(bus_loop);
 	xs_close(back_xs);
 	bus = NULL;
+	bus_loop = NULL;
 	back_xs = NULL;
 }
 
@@ -184,7 +201,7 @@ static inline void stop_frontend(void)
 	front_xs = NULL;
 }
 
-/* Let both ends run until nothing happens any more. */
+/* Let both ends run until nothing happens any more, and before each sleeps. */
 static inline void settle(void)
 {
 	unsigned n;
@@ -200,7 +217,9 @@ static inline void settle(void)
 			busy = true;
 			UNIT_CHECK(xs_dispatch(front_xs) == 0);
 		}
-		if (!busy)
+		if (bus_loop)
+			UNIT_CHECK(loop_once(bus_loop, 0) == 0);
+		if (!busy && (!back_xs || !xs_pending(back_xs)))
 			break;
 	}
 	UNIT_CHECK(n < 100);
