@@ -19,6 +19,7 @@
 #include "blkfront/blkfront.h"
 #include "util/clock.h"
 #include "util/list.h"
+#include "util/log.h"
 #include "util/num.h"
 
 #define VDEV_FIRST_INDEX 16u /* xvdq */
@@ -264,6 +265,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: disks RUN-DIR DOMAIN NR WORKER-PID\n");
 		return 2;
 	}
+	log_init("disks", LOG_WARN);
 	err = bench_pin(0);
 	if (!err)
 		err = open_all(argv[1], (domid_t)domid, (pid_t)worker);

@@ -33,8 +33,8 @@ const struct broker_limits *broker_limits_of(const struct domain *d)
 		.nr_allocated = 4096,
 	};
 	static const struct broker_limits other = {
-		.nr_conns = 64,
-		.nr_regions = 1024,
+		.nr_conns = 1024,
+		.nr_regions = 4096,
 		.nr_pages = 1u << 20,
 		.nr_ports = BROKER_PORTS_MAX - 1,
 		.nr_allocated = 1024,

@@ -32,7 +32,7 @@
 #define MONITOR_FDS_MAX	    4u	  /* descriptors of one opened device */
 #define MONITOR_INFO_MAX    1024u /* bytes that describe it */
 #define MONITOR_KEY_MAX	    64u	  /* a kept descriptor's name, with NUL */
-#define MONITOR_KEPT_MAX    4096u
+#define MONITOR_KEPT_MAX    8192u
 #define MONITOR_DEVICES_MAX 4096u
 
 /* A device as opened by the monitor: descriptors and a driver's own struct. */

@@ -195,6 +195,10 @@ int device_wait(struct pvsplit *ps, const struct device *dev,
 	struct xs_watch *watch;
 	int ret;
 
+	/* Of many that were begun together, most are done by now. */
+	ret = done(ps, dev);
+	if (ret)
+		return ret;
 	ret = xs_watch(ps->xs, dev->back, watch_fired, NULL, &watch);
 	if (ret)
 		return ret;
@@ -387,6 +391,15 @@ static int attach_undo(struct pvsplit *ps, const char *command,
 	}
 }
 
+int device_wait_taken(struct pvsplit *ps, const char *command,
+		      const struct device *dev)
+{
+	int err =
+		device_wait(ps, dev, clock_now_ns() + DEVICE_ATTACH_NS, taken);
+
+	return err > 0 ? 0 : attach_undo(ps, command, dev, err);
+}
+
 /*
  * A driver domain must learn that a guest of its is gone, and only who may read
  * @releaseDomain does. Without it a dead guest's devices stay until detached.
@@ -436,10 +449,7 @@ int device_attach(struct pvsplit *ps, const char *command,
 				"%s: %s: cannot write the store: %s; see "
 				"'pvsplit status'",
 				command, device_name(dev), strerror(-err));
-	if (!wait)
-		return 0;
-	err = device_wait(ps, dev, clock_now_ns() + DEVICE_ATTACH_NS, taken);
-	return err > 0 ? 0 : attach_undo(ps, command, dev, err);
+	return wait ? device_wait_taken(ps, command, dev) : 0;
 }
 
 int device_detach(struct pvsplit *ps, const char *command,

@@ -65,6 +65,12 @@ int device_attach(struct pvsplit *ps, const char *command,
 		  bool wait) PV_MUST_CHECK;
 
 /*
+ * What device_attach does when it waits: for one that it wrote without.
+ */
+int device_wait_taken(struct pvsplit *ps, const char *command,
+		      const struct device *dev) PV_MUST_CHECK;
+
+/*
  * Ask the backend to let go, wait at most until deadline_ns, remove the three
  * directories. When it does not let go: with force remove them all the same,
  * else say so and return -EBUSY.

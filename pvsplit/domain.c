@@ -16,6 +16,7 @@
 
 const struct cmd_option domain_create_options[] = {
 	{ "uid", "UID", "the user that is this domain (else the caller)" },
+	{ "devices", "N", "room in the store for so many (else some 20)" },
 	{ 0 },
 };
 
@@ -128,6 +129,35 @@ int domain_create(struct pvsplit *ps, const char *command, const char *name,
 	}
 }
 
+int domain_make_room(struct pvsplit *ps, const char *command, domid_t domid,
+		     uint32_t nr_devices)
+{
+	/* What every domain has, and what a device needs on either end. */
+	static const struct {
+		const char *name;
+		uint32_t base, each;
+	} quotas[] = {
+		{ "nodes", 1000, 40 },
+		{ "watches", 128, 3 },
+		{ "memory", 2560 * 1024, 16384 },
+		{ "soft-memory", 2048 * 1024, 14336 },
+		{ "event-memory", 256 * 1024, 2048 },
+		{ "connections", 512, 1 },
+	};
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(quotas); i++)
+		err = xs_set_quota(ps->xs, domid, quotas[i].name,
+				   quotas[i].base +
+					   quotas[i].each * nr_devices);
+	if (err)
+		return complain(err,
+				"%s: cannot give domain %u room in the store: "
+				"%s; see the log of brokerd",
+				command, domid, strerror(-err));
+	return 0;
+}
+
 /* ---- destroy ---- */
 
 struct destroy {
@@ -196,19 +226,31 @@ int domain_destroy(struct pvsplit *ps, const char *command, domid_t domid)
 int domain_create_run(struct pvsplit *ps, const struct args *args)
 {
 	const char *uid_text = args_get(args, "uid");
-	uint32_t uid = getuid();
+	const char *devices = args_get(args, "devices");
+	uint32_t uid = getuid(), nr_devices = 0;
 	domid_t domid = 0;
 	int err;
 
 	if (uid_text && num_parse_u32(uid_text, UINT32_MAX - 1, &uid))
 		return complain_usage(args, "uid '%s' is not a number",
 				      uid_text);
+	if (devices && num_parse_u32(devices, DOMAIN_DEVICES_MAX, &nr_devices))
+		return complain_usage(args, "--devices takes a number up to %u",
+				      DOMAIN_DEVICES_MAX);
 	err = pvsplit_connect(ps);
 	if (!err)
 		err = domain_create(ps, args->command, args->words[0], uid, 0,
 				    &domid);
 	if (err)
 		return err;
+	err = devices ? domain_make_room(ps, args->command, domid, nr_devices)
+		      : 0;
+	if (err) {
+		int undo = domain_destroy(ps, args->command, domid);
+
+		(void)undo; /* said; err is what happened first */
+		return err;
+	}
 	return output_result(ps,
 			     json_pack("{s:i, s:s}", "domid", (int)domid,
 				       "name", args->words[0]),

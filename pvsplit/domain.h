@@ -20,6 +20,15 @@ void domain_name(struct pvsplit *ps, domid_t domid, char *buf, size_t size);
 int domain_numbers(struct pvsplit *ps, uint32_t **ret,
 		   unsigned *nr) PV_MUST_CHECK;
 
+/*
+ * Give the domain room in the store for so many disks and interfaces, its own
+ * or those that it serves: quotas of nodes, watches, memory and connections
+ * above what every domain has.
+ */
+#define DOMAIN_DEVICES_MAX 20000u
+int domain_make_room(struct pvsplit *ps, const char *command, domid_t domid,
+		     uint32_t nr_devices) PV_MUST_CHECK;
+
 /* flags: LITE_DOMAIN_EPHEMERAL or 0. */
 int domain_create(struct pvsplit *ps, const char *command, const char *name,
 		  uid_t uid, uint32_t flags, domid_t *ret) PV_MUST_CHECK;

@@ -10,12 +10,14 @@
 #include "pvsplit/pvsplit.h"
 
 extern const struct cmd_option up_options[], domain_create_options[],
-	attach_options[], detach_options[], run_options[], demo_options[],
-	store_stats_options[], block_bench_options[], block_copy_options[];
+	network_attach_options[], detach_options[], run_options[],
+	demo_options[], store_stats_options[], block_bench_options[],
+	block_copy_options[];
 extern const char up_help[], block_help[], block_resize_help[], network_help[],
 	run_help[], demo_help[], store_stats_help[], store_ring_help[],
 	block_bench_help[], block_fault_help[], block_copy_help[];
-extern const struct cmd_option block_limit_options[], top_options[];
+extern const struct cmd_option block_limit_options[], top_options[],
+	block_attach_options[];
 extern const char block_limit_help[], block_stats_help[], top_help[];
 
 int up_run(struct pvsplit *ps, const struct args *args);

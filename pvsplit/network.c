@@ -14,6 +14,12 @@
 #define DEFAULT_BACKEND "network"
 #define ATTACH_TRIES	8
 
+const struct cmd_option network_attach_options[] = {
+	{ "backend", "DOMAIN", "the driver domain that serves it" },
+	{ "no-wait", NULL, "do not wait for the driver domain's answer" },
+	{ 0 },
+};
+
 const char network_help[] =
 	"SPEC is written as in xl-network-configuration(5): mac=ADDRESS (one\n"
 	"of 00:16:3e:... is made up), bridge=NAME (without it, guests reach\n"

@@ -20,6 +20,7 @@
 #define BROKER	    "brokerd"
 #define NETWORK	    "network"
 #define STORAGE_MAX 64u
+#define NR_DEVICES  2000u /* that a driver domain has room for */
 /* What is appended to a run directory: "/32751/xenstore" and a NUL. */
 #define SOCKET_TAIL 16u
 
@@ -104,10 +105,13 @@ static int start_backend(struct pvsplit *ps, const char *name,
 		err = domain_create(ps, "up", name, getuid(), 0, &domid);
 		created = !err;
 	}
+	if (created)
+		err = domain_make_room(ps, "up", domid, NR_DEVICES);
 	if (err)
-		return err;
+		goto fail;
 	snprintf(number, sizeof(number), "%u", domid);
 	err = start_service(ps, name, argv, done);
+fail:
 	if (err && created) {
 		int undo = domain_destroy(ps, "up", domid);
 

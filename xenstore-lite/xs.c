@@ -346,6 +346,23 @@ int xs_set_target(struct xs *xs, uint32_t domid, uint32_t target)
 	return talk_numbers(xs, XS_SET_TARGET, numbers, 2, NULL, NULL);
 }
 
+int xs_set_quota(struct xs *xs, uint32_t domid, const char *name,
+		 uint32_t value)
+{
+	char id[12], number[12];
+	struct iovec parts[3];
+	int err = str_printf(id, sizeof(id), "%u", domid);
+
+	if (err >= 0)
+		err = str_printf(number, sizeof(number), "%u", value);
+	if (err < 0)
+		return err;
+	parts[0] = xs_text_part(id);
+	parts[1] = xs_text_part(name);
+	parts[2] = xs_text_part(number);
+	return xs_talk(xs, XS_SET_QUOTA, XS_NO_TXN, parts, 3, NULL, NULL);
+}
+
 int xs_control(struct xs *xs, const char *const *args, char **ret, size_t *len)
 {
 	char payload[XENSTORE_PAYLOAD_MAX];

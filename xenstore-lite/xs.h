@@ -239,6 +239,12 @@ int xs_resume(struct xs *xs, uint32_t domid) PV_MUST_CHECK;
 /* domid gets all the rights of target. */
 int xs_set_target(struct xs *xs, uint32_t domid, uint32_t target) PV_MUST_CHECK;
 /*
+ * At most so much of what name says for the domain, "nodes" or "watches"; 0 is
+ * no limit. A store of before Xen 4.20 has no such call.
+ */
+int xs_set_quota(struct xs *xs, uint32_t domid, const char *name,
+		 uint32_t value) PV_MUST_CHECK;
+/*
  * A command to the store itself: its words, then NULL. The answer is allocated
  * and NUL-terminated as xs_read's. -E2BIG the words do not fit a message.
  */

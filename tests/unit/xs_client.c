@@ -426,6 +426,8 @@ static void a_transaction_is_tried_again_until_it_holds(void)
 static void domains_are_asked_for_and_released(void)
 {
 	static const uint32_t domids[] = { 0, 7 };
+	struct seen seen = { 0 };
+	struct xs_watch *watch;
 	struct service s;
 	struct xs *xs[2];
 	char *path;
@@ -437,6 +439,12 @@ static void domains_are_asked_for_and_released(void)
 	UNIT_CHECK(xs_is_domain_introduced(xs[0], 7) == 1);
 	UNIT_CHECK(xs_introduce(xs[1], 7, 1, 2) == -EACCES);
 	UNIT_CHECK(xs_set_target(xs[1], 7, 0) < 0);
+	UNIT_CHECK(xs_set_quota(xs[1], 7, "nodes", 5) == -EACCES);
+	UNIT_CHECK(xs_set_quota(xs[0], 7, "no such", 5) == -EINVAL);
+	UNIT_CHECK(xs_set_quota(xs[0], 9, "nodes", 5) == -ENOENT);
+	UNIT_CHECK(xs_set_quota(xs[0], 7, "watches", 1) == 0);
+	UNIT_REQUIRE(xs_watch(xs[1], "a", saw, &seen, &watch) == 0);
+	UNIT_CHECK(xs_watch(xs[1], "b", saw, &seen, &watch) == -E2BIG);
 	UNIT_CHECK(xs_resume(xs[1], 7) < 0);
 	UNIT_CHECK(xs_release(xs[1], 7) == -EACCES);
 	UNIT_CHECK(xs_release(xs[0], 9) == -ENOENT);
