@@ -118,6 +118,15 @@ static uint64_t tag(const void *ptr, bool extra)
 	return (uint64_t)(uintptr_t)ptr | extra;
 }
 
+/* A hang-up is told all the same, and after it there is nothing to change. */
+static void listen_to(struct worker *w, struct work_source *src, bool on)
+{
+	struct epoll_event ev = { .events = on ? EPOLLIN : 0,
+				  .data.u64 = tag(src, false) };
+
+	epoll_ctl(w->epfd, EPOLL_CTL_MOD, src->fd, &ev);
+}
+
 static int watch_fd(struct worker *w, struct work_source *src, bool extra)
 {
 	struct epoll_event ev = { .events = EPOLLIN,
@@ -145,6 +154,9 @@ int worker_add(struct worker *w, struct work_source *src)
 	src->active = true;
 	src->owed = 0;
 	src->not_before_ns = 0;
+	src->storm = (struct storm){ 0 };
+	src->woken = false;
+	src->muted_until_ns = 0;
 	src->last_work_ns = clock_now_ns();
 	list_add_tail(&w->active, &src->link);
 	return 0;
@@ -192,18 +204,35 @@ static void delay(struct worker *w, struct work_source *src)
 	struct list *at = w->delayed.prev;
 
 	while (at != &w->delayed &&
-	       container_of(at, struct work_source, link)->not_before_ns >
-		       src->not_before_ns)
+	       container_of(at, struct work_source, link)->due_ns > src->due_ns)
 		at = at->prev;
 	list_add_head(at, &src->link);
 }
 
-static void put_to_sleep(struct worker *w, struct work_source *src)
+/* It goes to sleep: was it woken for nothing, and once too often? */
+static void judge_event(struct worker *w, struct work_source *src, uint64_t now)
+{
+	uint64_t pause_ns = src->woken ? storm_fruitless(&src->storm) : 0;
+
+	src->woken = false;
+	if (!pause_ns)
+		return;
+	src->muted_until_ns = now + pause_ns;
+	listen_to(w, src, false);
+}
+
+static void put_to_sleep(struct worker *w, struct work_source *src,
+			 uint64_t now)
 {
 	src->active = false;
 	src->owed = 0;
 	list_del(&src->link);
-	if (src->not_before_ns)
+	judge_event(w, src, now);
+	src->due_ns = src->not_before_ns;
+	if (src->muted_until_ns &&
+	    (!src->due_ns || src->due_ns > src->muted_until_ns))
+		src->due_ns = src->muted_until_ns;
+	if (src->due_ns)
 		delay(w, src);
 	else
 		list_add_tail(&w->asleep, &src->link);
@@ -214,15 +243,22 @@ static uint64_t next_due_ns(const struct worker *w)
 {
 	if (list_empty(&w->delayed))
 		return UINT64_MAX;
-	return container_of(w->delayed.next, struct work_source, link)
-		->not_before_ns;
+	return container_of(w->delayed.next, struct work_source, link)->due_ns;
 }
 
 static void wake_due(struct worker *w, uint64_t now)
 {
-	while (next_due_ns(w) <= now)
-		worker_wake(container_of(w->delayed.next, struct work_source,
-					 link));
+	while (next_due_ns(w) <= now) {
+		struct work_source *src =
+			container_of(w->delayed.next, struct work_source, link);
+
+		worker_wake(src);
+		if (!src->muted_until_ns || src->muted_until_ns > now)
+			continue;
+		src->muted_until_ns = 0;
+		src->last_work_ns = 0; /* looked at once */
+		listen_to(w, src, true);
+	}
 }
 
 /*
@@ -263,6 +299,10 @@ static unsigned run_round(struct worker *w, uint64_t now)
 		total += budget ? n : 1;
 		if (n || !budget)
 			src->last_work_ns = now;
+		if (n) {
+			storm_worked(&src->storm);
+			src->woken = false;
+		}
 	}
 	w->cursor = NULL;
 	return total;
@@ -300,7 +340,7 @@ static void retire_idle(struct worker *w, uint64_t now)
 		if (src->ops->arm(src))
 			src->last_work_ns = now;
 		else if (src->worker == w)
-			put_to_sleep(w, src);
+			put_to_sleep(w, src, now);
 	}
 	w->cursor = NULL;
 }
@@ -332,7 +372,10 @@ static void handle_event(struct worker *w, const struct epoll_event *ev)
 	if (ev->events & (EPOLLHUP | EPOLLERR))
 		epoll_ctl(w->epfd, EPOLL_CTL_DEL,
 			  ev->data.u64 & 1 ? src->extra_fd : src->fd, NULL);
+	src->woken |= !src->active && !(ev->data.u64 & 1);
 	worker_wake(src);
+	if (src->woken && storm_is_suspect(&src->storm))
+		src->last_work_ns = 0;
 	if (src->ops->event)
 		src->ops->event(src);
 }

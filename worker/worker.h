@@ -21,6 +21,9 @@
  * Limits: a source that has work but may not do it yet sets not_before_ns. It
  * is then asleep like one without work, but for a deadline in the thread's
  * wait. Without such a source the thread waits for descriptors only.
+ *
+ * Storms: a source that fd wakes time and again without any work is woken by it
+ * less and less often; see storm.h. extra_fd is ours and is always heard.
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
@@ -30,6 +33,7 @@
 
 #include "util/annotate.h"
 #include "util/list.h"
+#include "worker/storm.h"
 
 #define WORKER_BUDGET	  64u
 #define WORKER_UNIT_BYTES 4096u
@@ -81,6 +85,10 @@ struct work_source {
 	bool active;
 	unsigned owed; /* units beyond the budgets so far */
 	uint64_t last_work_ns;
+	struct storm storm;
+	bool woken;		 /* by fd, and no work was found since */
+	uint64_t muted_until_ns; /* fd is not looked at; 0: it is */
+	uint64_t due_ns;	 /* on the delayed list */
 };
 
 /*
