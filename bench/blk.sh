@@ -3,10 +3,10 @@
 # blk.sh - starts what bench/blk.c needs: the store, a storage driver domain
 # whose data thread has a CPU of its own, a guest with its disks.
 # Usage: blk.sh [short|full [WHAT...]]
+. "${0%/*}/../tests/system/lib.sh"
 mode=${1:-short}
 [ $# -gt 0 ] && shift
 whats=${*:-null mem tmpfs disk qemu}
-. "${0%/*}/../tests/system/lib.sh"
 . "${0%/*}/lib-bench.sh"
 requires_cmd fio fio
 requires_cmd qemu-storage-daemon qemu-system-common
