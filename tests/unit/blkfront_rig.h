@@ -127,14 +127,10 @@ static inline int rig_attach(struct rig *rig)
 	return err;
 }
 
-static inline int rig_open(struct rig *rig)
+static inline int rig_open_world(struct rig *rig)
 {
 	int err, fd;
 
-	memset(rig, 0, sizeof(*rig));
-	snprintf(rig->run_dir, sizeof(rig->run_dir), "/tmp/pvsplit-rig.XXXXXX");
-	if (!mkdtemp(rig->run_dir))
-		return -errno;
 	err = rig_start_broker(rig);
 	if (!err)
 		err = platform_lite_open(rig->run_dir, 0, &rig->dom0);
@@ -174,6 +170,20 @@ static inline void rig_close(struct rig *rig)
 		waitpid(rig->broker_pid, NULL, 0);
 	}
 	nftw(rig->run_dir, rig_rm_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static inline int rig_open(struct rig *rig)
+{
+	int err;
+
+	memset(rig, 0, sizeof(*rig));
+	snprintf(rig->run_dir, sizeof(rig->run_dir), "/tmp/pvsplit-rig.XXXXXX");
+	if (!mkdtemp(rig->run_dir))
+		return -errno;
+	err = rig_open_world(rig);
+	if (err)
+		rig_close(rig);
+	return err;
 }
 
 static inline unsigned rig_state(struct xs *xs, const char *dir)
