@@ -167,6 +167,8 @@ $(tests) $(oracle): %: %.o $(libs)
 $(patsubst %,$(BUILD)/tests/unit/%,store_nomem store_journal_nomem): \
 	WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 $(BUILD)/tests/hostile/blk_denied: WRAP := -Wl,--wrap=calloc
+# A switch whose table is hashed alike each time.
+$(BUILD)/tests/unit/net_switch_model: WRAP := -Wl,--wrap=getrandom
 # A frontend that does not know features.
 $(BUILD)/tests/system/blk_model: \
 	WRAP := -Wl,--wrap=xs_printf,--wrap=xs_read_u32_default

@@ -16,6 +16,7 @@
 
 /* The pieces of the largest netif packet, and one for the head. */
 #define FRAME_PARTS_MAX 20u
+#define FRAME_TAG_BYTES 4u /* a VLAN tag, which the switch may put on */
 
 struct frame_part {
 	const void PV_SHARED *base;
@@ -23,7 +24,7 @@ struct frame_part {
 };
 
 struct frame {
-	uint8_t head[PACKET_HEAD_MAX];
+	uint8_t head[PACKET_HEAD_MAX + FRAME_TAG_BYTES];
 	uint32_t head_bytes; /* >= PACKET_ETH_BYTES */
 	uint32_t size_bytes; /* head and parts */
 	struct frame_part parts[FRAME_PARTS_MAX];

@@ -7,10 +7,16 @@
  * drops the frame and counts it.
  *
  * Addresses: the one that the toolstack gave a vif is pinned to its port and
- * no other port can take it. All others are learned, at most
- * SWITCH_LEARNED_MAX for each port, forgotten after SWITCH_AGE_NS, and move
- * with the port that was last seen to use them. The table has a fixed size; its
- * hash is keyed, so that nobody can aim at somebody's place in it.
+ * no other port of its VLANs can take it. All others are learned, in each VLAN
+ * by itself, at most SWITCH_LEARNED_MAX for each port, forgotten after
+ * SWITCH_AGE_NS, and move with the port that was last seen to use them. The
+ * table has a fixed size; its hash is keyed, so that nobody can aim at
+ * somebody's place in it.
+ *
+ * VLANs: a frame belongs to the one in its tag, which its port must speak with
+ * a tag, or to its port's native one. It goes to ports of that VLAN only, with
+ * a tag or without as each of them speaks it. Frames without a tag between
+ * ports without VLANs go through as they are, a tag without a VLAN included.
  *
  * Thread: the data thread. Logs: never.
  */
@@ -18,7 +24,9 @@
 #define NETBACK_SWITCH_H
 
 #include "netback/frame.h"
+#include "util/bucket.h"
 #include "util/list.h"
+#include "util/vlan.h"
 
 #define SWITCH_AGE_NS	   (300 * 1000000000ull)
 #define SWITCH_LEARNED_MAX 128u
@@ -36,12 +44,37 @@ struct switch_port_ops {
 	void (*flush)(struct switch_port *port);
 };
 
-/* The owner embeds this. ops, mac and uplink are the owner's. */
+/* What a port may do. A zeroed one: everything. */
+struct switch_rules {
+	struct vlan_set vlans;
+	bool isolated; /* no frames to and from other isolated ports */
+	/*
+	 * Frames a second from this port to more than one receiver: broadcast,
+	 * multicast, unknown destinations; 0: any number. A quarter of a
+	 * second's may be saved up, at least one.
+	 */
+	uint32_t storm_per_s;
+};
+
+/* Why a frame from a port was dropped. */
+enum switch_drop {
+	SWITCH_DROP_ADDRESS, /* a source or destination no frame may have */
+	SWITCH_DROP_VLAN,    /* a bad tag, or of a VLAN that is not its own */
+	SWITCH_DROP_STORM,
+	SWITCH_DROP_ISOLATED, /* its only receiver is isolated from it */
+};
+#define SWITCH_NR_DROPS 4u
+const char *switch_drop_name(enum switch_drop why); /* "vlan" */
+
+/* The owner embeds this, zeroed. ops, mac and uplink are the owner's. */
 struct switch_port {
 	const struct switch_port_ops *ops;
 	uint8_t mac[PACKET_MAC_BYTES]; /* pinned; all zero: none */
 	bool uplink; /* a whole network behind it: may fill the table */
+	uint64_t drops[SWITCH_NR_DROPS];
 	/* the switch's: */
+	struct switch_rules rules;
+	struct bucket storm;
 	struct vswitch *sw;
 	struct list link, pin, dirty;
 	uint32_t nr_learned;
@@ -49,8 +82,7 @@ struct switch_port {
 
 struct switch_stats {
 	uint64_t nr_unicast, nr_flooded;
-	uint64_t
-		nr_dropped; /* a source or destination that no frame may have */
+	uint64_t nr_dropped; /* of all ports */
 };
 
 int switch_open(struct vswitch **ret) PV_MUST_CHECK;
@@ -59,15 +91,25 @@ void switch_close(struct vswitch *sw); /* no ports left. NULL is fine */
 void switch_add(struct vswitch *sw, struct switch_port *port);
 void switch_remove(struct switch_port *port); /* idempotent */
 
-/* Send a frame that came from port from to where it belongs. */
-void switch_forward(struct switch_port *from, const struct frame *frame,
-		    uint64_t now_ns);
+/*
+ * Change what the port may do, on a switch or before. What was learned of it is
+ * forgotten.
+ */
+void switch_set_rules(struct switch_port *port,
+		      const struct switch_rules *rules, uint64_t now_ns);
+
+/*
+ * Send a frame that came from port from to where it belongs. Returns how many
+ * ports took it.
+ */
+unsigned switch_forward(struct switch_port *from, const struct frame *frame,
+			uint64_t now_ns);
 /* Flush every port that something was delivered to. */
 void switch_flush(struct vswitch *sw);
 
-/* The port behind mac, or NULL when it is not known (any more). */
-struct switch_port *switch_lookup(struct vswitch *sw, const uint8_t *mac,
-				  uint64_t now_ns);
+/* The port behind mac in a VLAN; NULL: it is not known (any more). */
+struct switch_port *switch_lookup(struct vswitch *sw, uint16_t vlan,
+				  const uint8_t *mac, uint64_t now_ns);
 struct switch_stats switch_stats(const struct vswitch *sw);
 
 #endif /* NETBACK_SWITCH_H */

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "netback/nic.h"
+#include "netback/tag.h"
 #include "tests/unit/unit.h"
 
 struct mem_port {
@@ -185,14 +187,14 @@ static void forgets_an_address_after_its_time(void)
 	mac(one, 0, 1);
 	mac(guest, 5, 5);
 	send_from(2, broadcast, guest, 100);
-	UNIT_CHECK(switch_lookup(sw, guest, 99 + SWITCH_AGE_NS) ==
+	UNIT_CHECK(switch_lookup(sw, 0, guest, 99 + SWITCH_AGE_NS) ==
 		   &ports[2].port);
-	UNIT_CHECK(!switch_lookup(sw, guest, 100 + SWITCH_AGE_NS));
+	UNIT_CHECK(!switch_lookup(sw, 0, guest, 100 + SWITCH_AGE_NS));
 	UNIT_CHECK(ports[2].port.nr_learned == 0);
 	/* Hearing it again makes it young again. */
 	send_from(2, broadcast, guest, 200);
 	send_from(2, broadcast, guest, 300);
-	UNIT_CHECK(switch_lookup(sw, guest, 250 + SWITCH_AGE_NS) ==
+	UNIT_CHECK(switch_lookup(sw, 0, guest, 250 + SWITCH_AGE_NS) ==
 		   &ports[2].port);
 	teardown();
 }
@@ -206,7 +208,7 @@ static void lets_nobody_take_a_pinned_address(void)
 	mac(two, 0, 2);
 	send_from(3, broadcast, two, 0);
 	send_from(0, broadcast, two, 0);
-	UNIT_CHECK(switch_lookup(sw, two, 1) == &ports[2].port);
+	UNIT_CHECK(switch_lookup(sw, 0, two, 1) == &ports[2].port);
 	UNIT_CHECK(ports[3].port.nr_learned == 0);
 	teardown();
 }
@@ -239,12 +241,12 @@ static void an_uplink_may_have_many_addresses_within_the_table(void)
 	}
 	for (unsigned i = 0; i < 5000; i++) {
 		mac(src, 6, i);
-		known += switch_lookup(sw, src, 5000) != NULL;
+		known += switch_lookup(sw, 0, src, 5000) != NULL;
 	}
 	UNIT_CHECK(known == ports[0].port.nr_learned);
 	UNIT_CHECK(known > SWITCH_LEARNED_MAX && known <= 1024);
 	/* The last one heard is there. */
-	UNIT_CHECK(switch_lookup(sw, src, 5000) == &ports[0].port);
+	UNIT_CHECK(switch_lookup(sw, 0, src, 5000) == &ports[0].port);
 	teardown();
 }
 
@@ -310,10 +312,161 @@ static void forgets_the_addresses_of_a_port_that_left(void)
 	mac(guest, 5, 5);
 	send_from(2, broadcast, guest, 0);
 	switch_remove(&ports[2].port);
-	UNIT_CHECK(!switch_lookup(sw, guest, 1));
+	UNIT_CHECK(!switch_lookup(sw, 0, guest, 1));
 	got(0, 0, 0, 0);
 	send_from(1, guest, one, 1);
 	UNIT_CHECK(got(1, 0, 0, 1));
+	teardown();
+}
+
+/* A frame with a tag, from port; the VLAN it had where it arrived is read by
+ * tag_at. */
+static void send_tagged(unsigned port, const uint8_t dst[6],
+			const uint8_t src[6], unsigned vlan)
+{
+	struct frame frame = { .head_bytes = 64, .size_bytes = 64 };
+
+	memcpy(frame.head, dst, 6);
+	memcpy(frame.head + 6, src, 6);
+	memcpy(frame.head + 12,
+	       (uint8_t[6]){ 0x81, 0, (uint8_t)(vlan >> 8), (uint8_t)vlan, 8,
+			     0 },
+	       6);
+	switch_forward(&ports[port].port, &frame, 0);
+}
+
+static int tag_at(unsigned port)
+{
+	const uint8_t *b = ports[port].bytes;
+
+	return b[12] == 0x81 && !b[13] ? (b[14] << 8 | b[15]) : -1;
+}
+
+static void give_vlans(unsigned port, const char *native, const char *trunk)
+{
+	struct switch_rules rules = { 0 };
+
+	UNIT_CHECK(vlan_parse(native, trunk, &rules.vlans) == 0);
+	switch_set_rules(&ports[port].port, &rules, 0);
+}
+
+static void tags_frames_of_an_access_port_towards_the_uplink(void)
+{
+	uint8_t one[6], two[6], out[6];
+
+	setup();
+	mac(one, 0, 1);
+	mac(two, 0, 2);
+	mac(out, 9, 9);
+	give_vlans(1, "100", "");
+	give_vlans(2, "100", "");
+	give_vlans(3, "200", "");
+	send_from(1, broadcast, one, 0);
+	UNIT_CHECK(tag_at(0) == 100 && ports[0].size_bytes == 64);
+	UNIT_CHECK(tag_at(2) == -1 && ports[2].size_bytes == 60);
+	UNIT_CHECK(got(1, 0, 1, 0));
+	send_tagged(0, broadcast, out, 100);
+	UNIT_CHECK(tag_at(1) == -1 && ports[1].size_bytes == 60);
+	UNIT_CHECK(got(0, 1, 1, 0));
+	send_tagged(0, one, out, 200);
+	UNIT_CHECK(got(0, 0, 0, 1));
+	teardown();
+}
+
+static void lets_no_access_port_choose_its_vlan(void)
+{
+	uint8_t one[6];
+
+	setup();
+	mac(one, 0, 1);
+	give_vlans(1, "100", "");
+	send_tagged(1, broadcast, one, 200);
+	send_tagged(1, broadcast, one, 100);
+	UNIT_CHECK(got(0, 0, 0, 0));
+	UNIT_CHECK(ports[1].port.drops[SWITCH_DROP_VLAN] == 2);
+	UNIT_CHECK(!strcmp(switch_drop_name(SWITCH_DROP_VLAN), "vlan"));
+	teardown();
+}
+
+static void passes_a_trunks_vlans_only(void)
+{
+	uint8_t one[6];
+
+	setup();
+	mac(one, 0, 1);
+	give_vlans(1, "", "10/20");
+	give_vlans(2, "20", "");
+	send_tagged(1, broadcast, one, 20);
+	UNIT_CHECK(tag_at(0) == 20 && tag_at(2) == -1 && tag_at(3) == 20);
+	UNIT_CHECK(got(1, 0, 1, 1));
+	send_tagged(1, broadcast, one, 30);
+	send_from(1, broadcast, one, 0);
+	UNIT_CHECK(got(0, 0, 0, 0));
+	UNIT_CHECK(ports[1].port.drops[SWITCH_DROP_VLAN] == 2);
+	teardown();
+}
+
+static void moves_a_blank_checksum_with_the_tag(void)
+{
+	struct frame frame = { .head_bytes = 256, .size_bytes = 256 };
+	uint16_t vlan;
+
+	frame.meta.csum_blank = true;
+	frame.layout = (struct packet_layout){
+		.l3 = 14, .l4 = 34, .payload = 54, .csum = 50
+	};
+	UNIT_CHECK(tag_push(&frame, 7));
+	UNIT_CHECK(tag_read(&frame, &vlan) == TAG_VLAN && vlan == 7);
+	UNIT_CHECK(frame.layout.l3 == 18 && frame.layout.l4 == 38 &&
+		   frame.layout.payload == 58 && frame.layout.csum == 54);
+	tag_pop(&frame);
+	UNIT_CHECK(frame.layout.csum == 50 && frame.size_bytes == 256);
+	frame.size_bytes = NIC_FRAME_MAX - 3;
+	UNIT_CHECK(!tag_push(&frame, 7));
+}
+
+static void keeps_isolated_ports_apart(void)
+{
+	static const struct switch_rules isolated = { .isolated = true };
+	uint8_t one[6], two[6], three[6];
+
+	setup();
+	mac(one, 0, 1);
+	mac(two, 0, 2);
+	mac(three, 0, 3);
+	switch_set_rules(&ports[1].port, &isolated, 0);
+	switch_set_rules(&ports[2].port, &isolated, 0);
+	send_from(1, broadcast, one, 0);
+	UNIT_CHECK(got(1, 0, 0, 1));
+	send_from(1, two, one, 0);
+	UNIT_CHECK(got(0, 0, 0, 0));
+	UNIT_CHECK(ports[1].port.drops[SWITCH_DROP_ISOLATED] == 1);
+	send_from(1, three, one, 0);
+	send_from(3, two, three, 0);
+	UNIT_CHECK(got(0, 0, 1, 1));
+	teardown();
+}
+
+static void limits_storms_and_nothing_else(void)
+{
+	static const struct switch_rules rules = { .storm_per_s = 100 };
+	static const uint64_t second = 1000000000;
+	uint8_t one[6], two[6];
+	unsigned nr;
+
+	setup();
+	mac(one, 0, 1);
+	mac(two, 0, 2);
+	switch_set_rules(&ports[1].port, &rules, 0);
+	for (unsigned i = 0; i < 5000; i++) {
+		send_from(1, broadcast, one, second + i * second / 1000);
+		send_from(1, two, one, second + i * second / 1000);
+	}
+	/* What a quarter of a second had saved, and five seconds' worth. */
+	nr = ports[3].nr;
+	UNIT_CHECK(nr >= 25 + 499 && nr <= 25 + 500);
+	UNIT_CHECK(ports[2].nr == nr + 5000);
+	UNIT_CHECK(ports[1].port.drops[SWITCH_DROP_STORM] == 5000 - nr);
 	teardown();
 }
 
@@ -361,4 +514,10 @@ UNIT_MAIN("net_switch", UNIT_TEST(sends_to_a_pinned_address_at_once),
 	  UNIT_TEST(flushes_each_port_that_got_something_once),
 	  UNIT_TEST(survives_a_port_that_breaks_while_it_takes_a_frame),
 	  UNIT_TEST(forgets_the_addresses_of_a_port_that_left),
+	  UNIT_TEST(tags_frames_of_an_access_port_towards_the_uplink),
+	  UNIT_TEST(lets_no_access_port_choose_its_vlan),
+	  UNIT_TEST(passes_a_trunks_vlans_only),
+	  UNIT_TEST(moves_a_blank_checksum_with_the_tag),
+	  UNIT_TEST(keeps_isolated_ports_apart),
+	  UNIT_TEST(limits_storms_and_nothing_else),
 	  UNIT_TEST(copies_frames_whole_however_they_are_cut))
