@@ -503,8 +503,9 @@ int worker_open(const char *name, uint64_t spin_max_ns, struct worker **ret)
 		err = -errno;
 		goto fail;
 	}
-	/* Signals belong to the control thread. */
+	/* Signals belong to the control thread, but for what this one does. */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = -pthread_create(&w->thread, NULL, worker_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

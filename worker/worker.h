@@ -93,7 +93,8 @@ struct work_source {
 
 /*
  * Start a thread named name (at most 15 bytes are shown), which takes no
- * signals. spin_max_ns: ceiling of the spin, 0 = never.
+ * signals but those that it raises itself. spin_max_ns: ceiling of the spin, 0
+ * = never.
  */
 int worker_open(const char *name, uint64_t spin_max_ns,
 		struct worker **ret) PV_MUST_CHECK;

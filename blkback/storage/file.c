@@ -35,6 +35,11 @@ int file_open(const struct storage_desc *desc, const int *fds,
 		snprintf(f->storage.desc.how + len, sizeof(desc->how) - len,
 			 ", %s", engine);
 	f->fd = fds[0];
+	/* Without one everything goes by system calls. */
+	if (desc->flags & FILE_MEMORY &&
+	    window_open(f->fd, desc->size_bytes, desc->flags & STORAGE_READONLY,
+			&f->window))
+		f->window = NULL;
 	*ret = &f->storage;
 	return 0;
 }
@@ -43,6 +48,7 @@ void file_close(struct storage *st)
 {
 	if (!st)
 		return;
+	window_close(file_of(st)->window);
 	close(file_of(st)->fd);
 	free(st);
 }
@@ -160,13 +166,31 @@ static int attempt(struct file_storage *f, const struct storage_io *io)
 	return -EOPNOTSUPP;
 }
 
-int file_do_now(struct file_storage *f, struct storage_io *io)
+/* By system calls. */
+static int do_now(struct file_storage *f, struct storage_io *io)
 {
 	int result;
 
 	while (!file_answered(io, attempt(f, io), &result))
 		continue;
 	return io->op == STORAGE_FLUSH ? file_flushed(f, result) : result;
+}
+
+int file_do_now(struct file_storage *f, struct storage_io *io)
+{
+	bool data = io->op == STORAGE_READ || io->op == STORAGE_WRITE;
+	int err;
+
+	if (!f->window)
+		return do_now(f, io);
+	if (data && window_copy(f->window, io))
+		return 0;
+	if (io->op == STORAGE_DISCARD)
+		window_punch(f->window, io->offset_bytes, io->size_bytes);
+	err = do_now(f, io);
+	if (!err && io->op == STORAGE_WRITE)
+		window_wrote(f->window, io->offset_bytes, io->size_bytes);
+	return err;
 }
 
 bool file_read_cached(struct file_storage *f, struct storage_io *io)

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 
 #include "blkback/storage.h"
+#include "blkback/storage/window.h"
 
 /* In desc.flags. Found: */
 #define FILE_DIRECT 0x100u /* opened with O_DIRECT */
@@ -35,6 +36,7 @@ int file_acquire(const char *target, uint32_t flags, struct storage_desc *desc,
 struct file_storage {
 	struct storage storage;
 	int fd;
+	struct window *window; /* of a file in memory; NULL: none to be had */
 	/* Why a flush failed, for good: file_flushed(). Any data thread's. */
 	_Atomic int flush_error;
 };
