@@ -20,7 +20,7 @@ DEPS.xenstore-lite   := abi util platform
 DEPS.broker          := abi util platform xenstore-lite/domctl.h
 DEPS.worker          := util
 DEPS.xenbus          := abi util platform xenstore-lite/xs.h
-DEPS.monitor         := abi util platform xenstore-lite/xs.h
+DEPS.monitor         := abi util platform xenbus/xenbus.h xenstore-lite/xs.h
 DEPS.blkback         := abi util platform ring grant worker xenbus monitor \
 	xenstore-lite/xs.h
 DEPS.blkback/storage := util blkback/storage.h

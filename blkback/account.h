@@ -7,20 +7,9 @@
  *			was answered
  *	depth		requests in flight, sampled after each batch that
  *			consumed any
- *	busy		time in which the guest had requests unanswered
- *	stalled		of that, the gaps of ACCOUNT_STALL_NS and more in which
- *			not one of them was answered: each such gap counts in
- *			whole, from the last answer, or from when the first
- *			request was found
- *	ring-full	time in which the guest could not have put another
- *			request into the ring: as many were in it or in flight
- *			as it holds. From the batch that found it so, or left it
- *			so, to the end of the batch that answered
- *	throttled	time in which a limit held a request back
+ *	times		busy, stalled, ring-full, throttled: see util/times.h
  *
- * A guest has too little I/O when it is busy most of the time; it suffers when
- * it is stalled; throttled says that a limit is why, ring-full that more depth
- * would help. The clock is read once for a batch.
+ * The clock is read once for a batch.
  *
  * Thread: the queue's data thread writes; account_copy may be called on any.
  * Logs: never.
@@ -31,10 +20,9 @@
 #include <stdbool.h>
 
 #include "blkback/parse.h"
-#include "util/clock.h"
+#include "util/figures.h"
 #include "util/hist.h"
-
-#define ACCOUNT_STALL_NS (10 * NS_PER_MS)
+#include "util/times.h"
 
 enum account_kind {
 	ACCOUNT_READ,
@@ -51,11 +39,6 @@ struct account_figures {
 	struct hist latency_ns;
 };
 
-/* A time that adds up, and since when it is running: 0 = it is not. */
-struct account_time {
-	uint64_t total_ns, since_ns;
-};
-
 #define ACCOUNT_BATCH_MAX 64u
 
 /* A zeroed one is valid. */
@@ -63,8 +46,7 @@ struct account {
 	struct account_figures kinds[ACCOUNT_NR_KINDS];
 	uint64_t nr_refused; /* not a request at all: bad words */
 	struct hist depth;
-	struct account_time busy, stalled, ring_full, throttled;
-	uint64_t answered_ns; /* the last answer */
+	struct times times;
 	/* Answered in this batch, to be timed at its end. */
 	struct account_answer {
 		enum account_kind kind;
@@ -78,17 +60,12 @@ struct account {
 void account_answer(struct account *a, const struct blk_io *io, bool parsed,
 		    int err, uint64_t begun_ns);
 
-/* How things stand at the end of a batch. */
-struct account_state {
-	uint64_t begun_ns, now_ns; /* of the batch */
-	uint32_t nr_in_flight;
-	bool consumed;	/* requests in this batch */
-	bool waiting;	/* the guest has a request unanswered */
-	bool was_full;	/* the ring, as this batch began */
-	bool ring_full; /* as it ends */
-	bool throttled;
-};
-void account_batch(struct account *a, const struct account_state *state);
+/*
+ * The end of a batch. state: answered is ours to fill in. nr_in_flight:
+ * requests, as it ends; consumed: it took some.
+ */
+void account_batch(struct account *a, struct times_state *state,
+		   uint32_t nr_in_flight, bool consumed);
 
 /*
  * Add what from shows now to to, the caller's, whose times then all stand
@@ -97,25 +74,11 @@ void account_batch(struct account *a, const struct account_state *state);
 void account_add(struct account *to, const struct account *from,
 		 uint64_t now_ns);
 
-/*
- * The figures as lines "NAME VALUE": "read-ops 17", "busy-ns 12345". Returns
- * the length; -ENAMETOOLONG. Of one that nobody writes.
- */
-#define ACCOUNT_TEXT_MAX 3072
-int account_format(const struct account *a, char *buf,
-		   size_t size) PV_MUST_CHECK;
+/* ---- of one that nobody writes ---- */
 
-/*
- * The histograms, whole, of one that nobody writes. Name number i, as in
- * account_format's "NAME-p50", or NULL after the last. Its buckets as lines
- * "LOW COUNT", LOW the smallest value that is counted there (util/hist.h),
- * those that count nothing left out: as many as are sure to fit, from bucket
- * *from on, where the next ones begin afterwards. Returns the length, 0 when
- * there are no more; -ENAMETOOLONG.
- */
-#define ACCOUNT_PAGE_MAX 3500
-const char *account_hist_name(unsigned i);
-int account_format_hist(const struct account *a, unsigned i, unsigned *from,
-			char buf[ACCOUNT_PAGE_MAX]) PV_MUST_CHECK;
+void account_put(const struct account *a, struct figures *f);
+/* Histogram i, and what it is called there; NULL after the last. */
+const struct hist *account_hist(const struct account *a, unsigned i,
+				const char **ret_name);
 
 #endif /* BLKBACK_ACCOUNT_H */

@@ -61,7 +61,9 @@ static int serve(struct blkback *bb, uint32_t nr_workers,
 	if (!err)
 		err = open_workers(bb, nr_workers);
 	if (!err)
-		err = limit_groups_open(bb);
+		err = limit_groups_open(&bb->limit_groups, c->xs,
+					platform_domid(c->platform),
+					"limit-group", LIMITER_DISKS);
 	if (!err)
 		err = xenbus_bus_open(c->xs, platform_domid(c->platform),
 				      &vbd_driver, &vbd_bus_ops, bb, ret);
@@ -89,7 +91,7 @@ static int run_worker(const struct options *o)
 		err = control_run(&bb.control);
 	vbd_drain_all(&bb, clock_now_ns() + DRAIN_NS);
 	xenbus_bus_close(bus);
-	limit_groups_close(&bb);
+	limit_groups_close(&bb.limit_groups);
 	for (uint32_t i = 0; i < bb.nr_workers; i++)
 		worker_close(bb.workers[i]);
 	control_close(&bb.control);

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "util/num.h"
-
 static uint16_t indirect_segments(const struct blk_raw *raw)
 {
 	uint16_t nr;
@@ -84,25 +82,9 @@ static enum limiter_direction direction_of(const struct blk_raw *raw)
 	return op == BLKIF_OP_READ ? LIMITER_READ : LIMITER_WRITE;
 }
 
-void queue_limit_set(struct queue_limit *l,
-		     const struct blkback_limiters *limiters)
-{
-	if (l->users[0].limiter != limiters->disk)
-		limiter_user_join(&l->users[0], limiters->disk);
-	if (l->users[1].limiter != limiters->group)
-		limiter_user_join(&l->users[1], limiters->group);
-}
-
-void queue_limit_rest(struct queue_limit *l)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(l->users); i++)
-		limiter_user_rest(&l->users[i]);
-}
-
 uint64_t queue_limit_admit(struct queue_limit *l, enum blk_layout layout,
 			   uint64_t now_ns)
 {
-	return limiter_admit(l->users, ARRAY_SIZE(l->users),
-			     direction_of(&l->raw),
-			     blk_raw_size(&l->raw, layout), now_ns);
+	return limiter_member_admit(&l->member, direction_of(&l->raw),
+				    blk_raw_size(&l->raw, layout), now_ns);
 }

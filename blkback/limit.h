@@ -21,16 +21,11 @@
 #include "blkback/parse.h"
 #include "util/limiter.h"
 
-/* The disk's own limits and those of its group. */
-struct blkback_limiters {
-	struct limiter *disk, *group; /* NULL: none */
-};
-
 struct queue_limit {
-	struct limiter_user users[2];
-	struct blk_raw raw; /* the next request, once it was taken */
-	uint64_t found_ns;  /* when that was */
-	bool holding;	    /* ... and could not be admitted yet */
+	struct limiter_member member; /* of its disk's, and its group's */
+	struct blk_raw raw;	      /* the next request, once it was taken */
+	uint64_t found_ns;	      /* when that was */
+	bool holding;		      /* ... and could not be admitted yet */
 };
 
 /* Data of the request in bytes; 0 for one that has none. */
@@ -38,19 +33,9 @@ uint64_t blk_raw_size(const struct blk_raw *raw, enum blk_layout layout);
 /* What it costs the data thread, see worker_cost(): 1..BLK_SEGMENTS_MAX. */
 unsigned blk_raw_cost(const struct blk_raw *raw);
 
-void queue_limit_set(struct queue_limit *l,
-		     const struct blkback_limiters *limiters);
-/* Whatever was fetched and not used is the others'. */
-void queue_limit_rest(struct queue_limit *l);
-
-static inline bool queue_limit_any(const struct queue_limit *l)
-{
-	return limiter_user_limited(&l->users[0]) ||
-	       limiter_user_limited(&l->users[1]);
-}
 /*
  * May l->raw be consumed? 0: yes, and it is paid for; else not before that
- * time. Only with queue_limit_any().
+ * time. Only with limiter_member_limited().
  */
 uint64_t queue_limit_admit(struct queue_limit *l, enum blk_layout layout,
 			   uint64_t now_ns);

@@ -243,7 +243,7 @@ static bool next_request(struct blkback_queue *q)
 		l->found_ns = q->round_ns;
 	}
 	l->holding = false;
-	if (queue_limit_any(l)) {
+	if (limiter_member_limited(&l->member)) {
 		q->source.not_before_ns =
 			queue_limit_admit(l, q->limits.layout, clock_now_ns());
 		l->holding = q->source.not_before_ns;
@@ -311,18 +311,16 @@ static bool is_full(struct blkback_queue *q)
 static void account_round(struct blkback_queue *q, bool consumed, bool was_full)
 {
 	uint32_t nr_in_flight = q->nr_slots - q->nr_free;
-	struct account_state state = {
+	struct times_state state = {
 		.begun_ns = q->round_ns,
 		.now_ns = clock_now_ns(),
-		.nr_in_flight = nr_in_flight,
-		.consumed = consumed,
 		.waiting = nr_in_flight || q->limit.holding,
 		.was_full = was_full,
 		.ring_full = is_full(q),
 		.throttled = q->source.not_before_ns,
 	};
 
-	account_batch(&q->account, &state);
+	account_batch(&q->account, &state, nr_in_flight, consumed);
 }
 
 /*
@@ -350,7 +348,8 @@ static unsigned queue_poll(struct work_source *src, unsigned budget)
 	if (q->unflushed)
 		q->unflushed = !q->ops->flush(q->channel);
 	show(q);
-	if (cost || nr || src->not_before_ns || q->account.throttled.since_ns)
+	if (cost || nr || src->not_before_ns ||
+	    q->account.times.throttled.since_ns)
 		account_round(q, cost, was_full);
 	if (cost)
 		tell_cached(q);
@@ -372,7 +371,7 @@ static bool queue_arm(struct work_source *src)
 	/* What is in the ring has to wait: no event is asked for. */
 	if (src->not_before_ns)
 		return false;
-	queue_limit_rest(&q->limit);
+	limiter_member_rest(&q->limit.member);
 	nr = ring_back_arm(&q->ring);
 	if (nr < 0)
 		set_fault(q, nr);

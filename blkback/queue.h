@@ -90,7 +90,7 @@ void blkback_queue_expire(struct blkback_queue *q);
  * limiters outlive the queue or are replaced first.
  */
 void blkback_queue_set_limiters(struct blkback_queue *q,
-				const struct blkback_limiters *limiters);
+				const struct limiter_pair *limiters);
 
 struct blkback_queue_stats {
 	uint64_t nr_reads, nr_writes, nr_flushes, nr_discards;

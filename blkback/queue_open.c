@@ -150,7 +150,7 @@ void blkback_queue_close(struct blkback_queue *q, bool keep)
 	if (q->worker)
 		worker_call(q->worker, round_is_over, NULL);
 	assert(!q->source.worker);
-	queue_limit_rest(&q->limit);
+	limiter_member_rest(&q->limit.member);
 	if (q->channel)
 		q->ops->channel_close(q->channel);
 	page_mapper_fini(&q->mapper);
@@ -200,20 +200,20 @@ int blkback_queue_start(struct blkback_queue *q, struct worker *w)
 
 struct limit_call {
 	struct blkback_queue *queue;
-	const struct blkback_limiters *limiters;
+	const struct limiter_pair *limiters;
 };
 
 static int set_limiters_on_thread(void *arg)
 {
 	struct limit_call *call = arg;
 
-	queue_limit_set(&call->queue->limit, call->limiters);
+	limiter_member_set(&call->queue->limit.member, call->limiters);
 	worker_wake(&call->queue->source);
 	return 0;
 }
 
 void blkback_queue_set_limiters(struct blkback_queue *q,
-				const struct blkback_limiters *limiters)
+				const struct limiter_pair *limiters)
 {
 	struct limit_call call = { .queue = q, .limiters = limiters };
 

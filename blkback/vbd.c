@@ -36,6 +36,14 @@ void vbd_release(struct vbd *v)
 	v->state = VBD_IDLE;
 }
 
+/* Give the queues their limiters, and those that wait another look. */
+static void apply_limits(void *arg, const struct limiter_pair *limiters)
+{
+	struct vbd *v = arg;
+
+	vbd_queues_set_limiters(&v->queues, limiters);
+}
+
 /* The state node says Connected, and nothing of a predecessor is left. */
 static void start(struct vbd *v)
 {
@@ -43,7 +51,7 @@ static void start(struct vbd *v)
 	bool resumed = v->state == VBD_FENCED;
 	int err;
 
-	vbd_limits_start(v);
+	limits_start(&v->limits);
 	v->connected_ns = clock_now_ns();
 	/* Some of the queues may run when it fails. */
 	v->state = VBD_RUNNING;
@@ -184,6 +192,11 @@ static int vbd_disconnect(struct xenbus_device *dev)
 	return 0;
 }
 
+static void look_at_limits(struct vbd *v)
+{
+	limits_changed(&v->limits);
+}
+
 /* Most of what changes in our directory is what we wrote: that is no news. */
 static void vbd_changed(struct xenbus_device *dev, const char *node)
 {
@@ -193,8 +206,8 @@ static void vbd_changed(struct xenbus_device *dev, const char *node)
 	} wanted[] = {
 		{ "resize", vbd_disk_changed },
 		{ "fault", vbd_faults_changed },
-		{ "limit-rates", vbd_limits_changed },
-		{ "limit-group", vbd_limits_changed },
+		{ "limit-rates", look_at_limits },
+		{ "limit-group", look_at_limits },
 		{ "statistics/request", vbd_stats_changed },
 	};
 	size_t len = strlen(node);
@@ -218,7 +231,7 @@ static void vbd_remove(struct xenbus_device *dev)
 		return;
 	loop_timer_remove(v->timer);
 	vbd_queues_close(&v->queues, true);
-	vbd_limits_fini(v);
+	limits_fini(&v->limits);
 	vbd_disk_close(v);
 	if (dev->removing) {
 		vbd_queues_drop_kept(&v->queues);
@@ -316,7 +329,8 @@ static int vbd_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 	list_init(&v->link);
 	vbd_queues_init(&v->queues, bb, dev->otherend_id, dev->handle,
 			fences_passed, v);
-	vbd_limits_init(v);
+	limits_init(&v->limits, &bb->limit_groups, dev, apply_limits, v);
+	vbd_stats_init(v);
 	err = loop_timer_add(bb->control.loop, timer_fired, v, &v->timer);
 	if (err)
 		goto fail;
@@ -331,7 +345,7 @@ static int vbd_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 fail:
 	loop_timer_remove(v->timer);
 	vbd_queues_close(&v->queues, true);
-	vbd_limits_fini(v);
+	limits_fini(&v->limits);
 	vbd_disk_close(v);
 	free(v);
 	return err;

@@ -16,8 +16,8 @@
 
 #include <stdint.h>
 
-#include "blkback/vbd_limits.h"
 #include "monitor/control.h"
+#include "monitor/limits.h"
 #include "util/list.h"
 #include "worker/worker.h"
 #include "xenbus/xenbus.h"

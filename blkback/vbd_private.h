@@ -2,14 +2,15 @@
 /*
  * vbd_private.h - between vbd.c (the handshake), vbd_disk.c (what is behind the
  * disk and what the frontend is told of it), vbd_events.c (what the data
- * threads say, and the clock), vbd_limits.c and vbd_stats.c. Control thread.
+ * threads say, and the clock) and vbd_stats.c. Control thread.
  */
 #ifndef BLKBACK_VBD_PRIVATE_H
 #define BLKBACK_VBD_PRIVATE_H
 
 #include "blkback/vbd.h"
-#include "blkback/vbd_limits.h"
 #include "blkback/vbd_queues.h"
+#include "monitor/limits.h"
+#include "monitor/stats.h"
 
 enum vbd_state {
 	VBD_IDLE,
@@ -31,9 +32,9 @@ struct vbd {
 	int resume_err; /* why the predecessor's connection cannot go on */
 	bool fault_told;
 	bool discard; /* offered */
-	struct vbd_limits limits;
+	struct device_limits limits;
 	uint64_t connected_ns; /* when its queues were started */
-	char stats_word[32];   /* the last one that asked for figures */
+	struct stats stats;
 };
 
 /* ---- vbd_disk.c ---- */
@@ -71,6 +72,7 @@ void vbd_faults_changed(struct vbd *v);
 void vbd_faults_opened(struct vbd *v);
 /* ---- vbd_stats.c ---- */
 
+void vbd_stats_init(struct vbd *v);
 /* Something in the directory changed: does somebody ask for figures? */
 void vbd_stats_changed(struct vbd *v);
 

@@ -342,7 +342,7 @@ void vbd_queues_expire(struct vbd_queues *qs)
 }
 
 void vbd_queues_set_limiters(struct vbd_queues *qs,
-			     const struct blkback_limiters *limiters)
+			     const struct limiter_pair *limiters)
 {
 	for (uint32_t i = 0; i < qs->nr; i++)
 		if (qs->q[i].queue)

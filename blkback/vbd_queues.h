@@ -87,7 +87,7 @@ void vbd_queues_expire(struct vbd_queues *qs);
 
 /* blkback_queue_set_limiters, of all. */
 void vbd_queues_set_limiters(struct vbd_queues *qs,
-			     const struct blkback_limiters *limiters);
+			     const struct limiter_pair *limiters);
 /* Add queue i's figures to to. */
 void vbd_queues_account(const struct vbd_queues *qs, uint32_t i,
 			struct account *to);

@@ -53,7 +53,7 @@ struct change {
 
 static int parse_rate(struct change *c, enum limiter_rate rate)
 {
-	const char *name = limiter_rate_name(rate);
+	const char *name = limiter_rate_name(LIMITER_DISKS, rate);
 	const char *text = args_get(c->args, name);
 	bool bytes = limiter_rate_is_bytes(rate);
 	uint64_t least = bytes ? LIMITER_BYTES_MIN : LIMITER_OPS_MIN, value;
@@ -152,7 +152,7 @@ static int merge(struct xs *xs, xs_txn_t tx, const struct change *c,
 	if (err)
 		return err;
 	/* What the driver domain refuses, too, is not worth keeping. */
-	if (limiter_parse(text, &rates))
+	if (limiter_parse(LIMITER_DISKS, text, &rates))
 		rates = (struct limiter_rates){
 			.burst_ms = LIMITER_BURST_MS_DEFAULT
 		};
@@ -161,7 +161,7 @@ static int merge(struct xs *xs, xs_txn_t tx, const struct change *c,
 			rates.per_second[i] = c->rates.per_second[i];
 	if (c->burst_named)
 		rates.burst_ms = c->rates.burst_ms;
-	err = limiter_format(&rates, text, sizeof(text));
+	err = limiter_format(LIMITER_DISKS, &rates, text, sizeof(text));
 	return err < 0 ? err : write_text(xs, tx, dir, node, text);
 }
 
@@ -192,13 +192,15 @@ static json_t *rates_json(const char *text)
 	struct limiter_rates rates;
 	json_t *object;
 
-	if (!*text || limiter_parse(text, &rates))
+	if (!*text || limiter_parse(LIMITER_DISKS, text, &rates))
 		return NULL;
 	object = json_object();
 	for (unsigned i = 0; object && i < LIMITER_NR_RATES; i++)
 		if (rates.per_second[i])
 			json_object_set_new(
-				object, limiter_rate_name((enum limiter_rate)i),
+				object,
+				limiter_rate_name(LIMITER_DISKS,
+						  (enum limiter_rate)i),
 				json_integer((json_int_t)rates.per_second[i]));
 	if (object)
 		json_object_set_new(object, "burst-ms",

@@ -22,20 +22,30 @@ static const enum limiter_rate rates_of[][RATES_OF_A_DIRECTION] = {
 			    LIMITER_WRITE_BYTES },
 };
 
-static const char *const names[LIMITER_NR_RATES] = {
-	[LIMITER_OPS] = "iops",
-	[LIMITER_BYTES] = "bytes",
-	[LIMITER_READ_OPS] = "read-iops",
-	[LIMITER_READ_BYTES] = "read-bytes",
-	[LIMITER_WRITE_OPS] = "write-iops",
-	[LIMITER_WRITE_BYTES] = "write-bytes",
+static const char *const names[][LIMITER_NR_RATES] = {
+	[LIMITER_DISKS] = {
+		[LIMITER_OPS] = "iops",
+		[LIMITER_BYTES] = "bytes",
+		[LIMITER_READ_OPS] = "read-iops",
+		[LIMITER_READ_BYTES] = "read-bytes",
+		[LIMITER_WRITE_OPS] = "write-iops",
+		[LIMITER_WRITE_BYTES] = "write-bytes",
+	},
+	[LIMITER_NETWORKS] = {
+		[LIMITER_OPS] = "packets",
+		[LIMITER_BYTES] = "bytes",
+		[LIMITER_READ_OPS] = "rx-packets",
+		[LIMITER_READ_BYTES] = "rx-bytes",
+		[LIMITER_WRITE_OPS] = "tx-packets",
+		[LIMITER_WRITE_BYTES] = "tx-bytes",
+	},
 };
 
 /* ---- rates as text ---- */
 
-const char *limiter_rate_name(enum limiter_rate rate)
+const char *limiter_rate_name(enum limiter_words words, enum limiter_rate rate)
 {
-	return names[rate];
+	return names[words][rate];
 }
 
 bool limiter_rate_is_bytes(enum limiter_rate rate)
@@ -66,9 +76,10 @@ static int parse_rate(const char *value, enum limiter_rate rate,
 }
 
 /* One NAME=VALUE; seen has a bit for each name that came before. */
-static int parse_word(const char *word, struct limiter_rates *rates,
-		      unsigned *seen)
+static int parse_word(enum limiter_words words, const char *word,
+		      struct limiter_rates *rates, unsigned *seen)
 {
+	const char *const *known = names[words];
 	const char *value = strchr(word, '=');
 	size_t len = value ? (size_t)(value - word) : 0;
 	unsigned i = 0;
@@ -77,7 +88,7 @@ static int parse_word(const char *word, struct limiter_rates *rates,
 		return -EINVAL;
 	value++;
 	while (i < LIMITER_NR_RATES &&
-	       (strlen(names[i]) != len || memcmp(names[i], word, len) != 0))
+	       (strlen(known[i]) != len || memcmp(known[i], word, len) != 0))
 		i++;
 	if (i == LIMITER_NR_RATES &&
 	    (len != strlen("burst-ms") || memcmp(word, "burst-ms", len) != 0))
@@ -90,7 +101,8 @@ static int parse_word(const char *word, struct limiter_rates *rates,
 	return num_parse_u32(value, LIMITER_BURST_MS_MAX, &rates->burst_ms);
 }
 
-int limiter_parse(const char *text, struct limiter_rates *ret)
+int limiter_parse(enum limiter_words words, const char *text,
+		  struct limiter_rates *ret)
 {
 	struct limiter_rates rates = { .burst_ms = LIMITER_BURST_MS_DEFAULT };
 	char copy[LIMITER_TEXT_MAX];
@@ -106,7 +118,7 @@ int limiter_parse(const char *text, struct limiter_rates *ret)
 
 		if (comma)
 			*comma++ = '\0';
-		err = parse_word(word, &rates, &seen);
+		err = parse_word(words, word, &rates, &seen);
 		word = comma;
 	}
 	if (!err)
@@ -114,7 +126,8 @@ int limiter_parse(const char *text, struct limiter_rates *ret)
 	return err;
 }
 
-int limiter_format(const struct limiter_rates *rates, char *buf, size_t size)
+int limiter_format(enum limiter_words words, const struct limiter_rates *rates,
+		   char *buf, size_t size)
 {
 	int len = 0;
 
@@ -125,7 +138,7 @@ int limiter_format(const struct limiter_rates *rates, char *buf, size_t size)
 		if (!rates->per_second[i])
 			continue;
 		n = str_printf(buf + len, size - (size_t)len, "%s%s=%llu",
-			       len ? "," : "", names[i],
+			       len ? "," : "", names[words][i],
 			       (unsigned long long)rates->per_second[i]);
 		if (n < 0)
 			return n;
@@ -339,4 +352,29 @@ uint64_t limiter_admit(struct limiter_user *users, unsigned nr,
 	for (unsigned i = 0; i < nr; i++)
 		pay(&users[i], direction, size_bytes);
 	return 0;
+}
+
+/* ---- members ---- */
+
+void limiter_member_set(struct limiter_member *m,
+			const struct limiter_pair *limiters)
+{
+	if (m->users[0].limiter != limiters->own)
+		limiter_user_join(&m->users[0], limiters->own);
+	if (m->users[1].limiter != limiters->group)
+		limiter_user_join(&m->users[1], limiters->group);
+}
+
+void limiter_member_rest(struct limiter_member *m)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(m->users); i++)
+		limiter_user_rest(&m->users[i]);
+}
+
+uint64_t limiter_member_admit(struct limiter_member *m,
+			      enum limiter_direction direction,
+			      uint64_t size_bytes, uint64_t now_ns)
+{
+	return limiter_admit(m->users, ARRAY_SIZE(m->users), direction,
+			     size_bytes, now_ns);
 }

@@ -10,8 +10,8 @@
  * quantum each, in turn: they share the bytes of a limiter evenly whatever the
  * size of their operations.
  *
- * Disks use the directions for reads and writes, networks for receiving and
- * sending.
+ * Disks use the directions for reads and writes, networks for what the guest
+ * receives and sends.
  *
  * Thread: limiter_* any; a user belongs to one thread. Logs: never.
  */
@@ -48,6 +48,12 @@ enum limiter_rate {
 #define LIMITER_BYTES_MIN	 UINT64_C(4096)
 #define LIMITER_RATE_MAX	 (UINT64_C(1) << 40)
 
+/* What operations and directions are called. */
+enum limiter_words {
+	LIMITER_DISKS,	 /* "iops", "read-bytes", ... */
+	LIMITER_NETWORKS /* "packets", "rx-bytes", ... */
+};
+
 struct limiter_rates {
 	uint64_t per_second[LIMITER_NR_RATES]; /* 0: no limit */
 	/* What may be saved up while idle, as time at the rate. */
@@ -60,12 +66,13 @@ struct limiter_rates {
  * name, one twice, not a number; -ERANGE outside the bounds above. *ret only on
  * success.
  */
-int limiter_parse(const char *text, struct limiter_rates *ret) PV_MUST_CHECK;
+int limiter_parse(enum limiter_words words, const char *text,
+		  struct limiter_rates *ret) PV_MUST_CHECK;
 /* The same text; -ENAMETOOLONG. Returns its length. */
 #define LIMITER_TEXT_MAX 256
-int limiter_format(const struct limiter_rates *rates, char *buf,
-		   size_t size) PV_MUST_CHECK;
-const char *limiter_rate_name(enum limiter_rate rate); /* "read-iops" */
+int limiter_format(enum limiter_words words, const struct limiter_rates *rates,
+		   char *buf, size_t size) PV_MUST_CHECK;
+const char *limiter_rate_name(enum limiter_words words, enum limiter_rate rate);
 bool limiter_rate_is_bytes(enum limiter_rate rate);
 bool limiter_rates_any(const struct limiter_rates *rates);
 
@@ -120,5 +127,29 @@ void limiter_user_rest(struct limiter_user *u);
 uint64_t limiter_admit(struct limiter_user *users, unsigned nr,
 		       enum limiter_direction direction, uint64_t size_bytes,
 		       uint64_t now_ns);
+
+/* ---- one that has limits of its own and those of its group ---- */
+
+struct limiter_pair {
+	struct limiter *own, *group; /* NULL: none */
+};
+
+/* A zeroed one has neither. */
+struct limiter_member {
+	struct limiter_user users[2];
+};
+
+void limiter_member_set(struct limiter_member *m,
+			const struct limiter_pair *limiters);
+/* limiter_user_rest, limiter_user_limited, limiter_admit of both. */
+void limiter_member_rest(struct limiter_member *m);
+static inline bool limiter_member_limited(const struct limiter_member *m)
+{
+	return limiter_user_limited(&m->users[0]) ||
+	       limiter_user_limited(&m->users[1]);
+}
+uint64_t limiter_member_admit(struct limiter_member *m,
+			      enum limiter_direction direction,
+			      uint64_t size_bytes, uint64_t now_ns);
 
 #endif /* UTIL_LIMITER_H */

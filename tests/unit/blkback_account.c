@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "blkback/account.h"
+#include "monitor/stats.h"
 #include "util/num.h"
 
 #define T0 (50 * NS_PER_S)
@@ -30,15 +31,13 @@ static void answer(enum blk_kind kind, uint64_t size_bytes, int err,
 /* A batch of 1 us that ends at now. */
 static void batch(uint64_t now_ns, uint32_t nr_in_flight, bool consumed)
 {
-	struct account_state state = {
+	struct times_state state = {
 		.begun_ns = now_ns - 1000,
 		.now_ns = now_ns,
-		.nr_in_flight = nr_in_flight,
-		.consumed = consumed,
 		.waiting = nr_in_flight > 0,
 	};
 
-	account_batch(&account, &state);
+	account_batch(&account, &state, nr_in_flight, consumed);
 }
 
 static const struct account *at(uint64_t now_ns)
@@ -102,14 +101,14 @@ static void is_busy_while_the_guest_waits(void)
 {
 	start();
 	batch(T0, 1, true); /* found 1 us before */
-	UNIT_CHECK(at(T0 + 2 * MS)->busy.total_ns == 2 * MS + 1000);
+	UNIT_CHECK(at(T0 + 2 * MS)->times.busy.total_ns == 2 * MS + 1000);
 	answer(BLK_READ, 512, 0, T0);
 	batch(T0 + 3 * MS, 0, false);
-	UNIT_CHECK(at(T0 + 9 * MS)->busy.total_ns == 3 * MS + 1000);
+	UNIT_CHECK(at(T0 + 9 * MS)->times.busy.total_ns == 3 * MS + 1000);
 	/* Found and answered in one batch. */
 	answer(BLK_READ, 512, 0, T0 + 9 * MS);
 	batch(T0 + 10 * MS, 0, true);
-	UNIT_CHECK(at(T0 + 99 * MS)->busy.total_ns == 3 * MS + 2000);
+	UNIT_CHECK(at(T0 + 99 * MS)->times.busy.total_ns == 3 * MS + 2000);
 }
 
 static void calls_long_gaps_between_answers_a_stall(void)
@@ -118,56 +117,56 @@ static void calls_long_gaps_between_answers_a_stall(void)
 	batch(T0 + 1000, 8, true); /* waits from T0 on */
 	answer(BLK_READ, 512, 0, T0);
 	batch(T0 + 9 * MS, 7, false); /* 9 ms: none */
-	UNIT_CHECK(at(T0 + 9 * MS)->stalled.total_ns == 0);
+	UNIT_CHECK(at(T0 + 9 * MS)->times.stalled.total_ns == 0);
 	answer(BLK_READ, 512, 0, T0);
 	batch(T0 + 19 * MS, 6, false); /* 10 ms */
-	UNIT_CHECK(at(T0 + 19 * MS)->stalled.total_ns == 10 * MS);
+	UNIT_CHECK(at(T0 + 19 * MS)->times.stalled.total_ns == 10 * MS);
 	/* One that goes on is seen as soon as it is one. */
-	UNIT_CHECK(at(T0 + 28 * MS)->stalled.total_ns == 10 * MS);
-	UNIT_CHECK(at(T0 + 39 * MS)->stalled.total_ns == 30 * MS);
+	UNIT_CHECK(at(T0 + 28 * MS)->times.stalled.total_ns == 10 * MS);
+	UNIT_CHECK(at(T0 + 39 * MS)->times.stalled.total_ns == 30 * MS);
 	/* A batch without an answer does not end it. */
 	batch(T0 + 30 * MS, 7, true);
-	UNIT_CHECK(at(T0 + 39 * MS)->stalled.total_ns == 30 * MS);
+	UNIT_CHECK(at(T0 + 39 * MS)->times.stalled.total_ns == 30 * MS);
 	for (int i = 0; i < 7; i++)
 		answer(BLK_READ, 512, 0, T0);
 	batch(T0 + 49 * MS, 0, false);
-	UNIT_CHECK(at(T0 + 999 * MS)->stalled.total_ns == 40 * MS);
+	UNIT_CHECK(at(T0 + 999 * MS)->times.stalled.total_ns == 40 * MS);
 	/* Idle is no stall: the gap begins when there is a request. */
 	batch(T0 + 999 * MS, 1, true);
 	answer(BLK_READ, 512, 0, T0 + 999 * MS);
 	batch(T0 + 1000 * MS, 0, false);
-	UNIT_CHECK(at(T0 + 2000 * MS)->stalled.total_ns == 40 * MS);
+	UNIT_CHECK(at(T0 + 2000 * MS)->times.stalled.total_ns == 40 * MS);
 }
 
 static void adds_up_full_rings_and_limits(void)
 {
-	struct account_state state = { .begun_ns = T0,
-				       .now_ns = T0,
-				       .waiting = true };
+	struct times_state state = { .begun_ns = T0,
+				     .now_ns = T0,
+				     .waiting = true };
 
 	start();
 	state.ring_full = state.throttled = true;
-	account_batch(&account, &state);
+	account_batch(&account, &state, 0, false);
 	state.now_ns = T0 + 4 * MS;
-	account_batch(&account, &state);
-	UNIT_CHECK(at(T0 + 5 * MS)->ring_full.total_ns == 5 * MS);
+	account_batch(&account, &state, 0, false);
+	UNIT_CHECK(at(T0 + 5 * MS)->times.ring_full.total_ns == 5 * MS);
 	state.ring_full = false;
 	state.now_ns = T0 + 6 * MS;
-	account_batch(&account, &state);
-	UNIT_CHECK(at(T0 + 8 * MS)->ring_full.total_ns == 6 * MS);
-	UNIT_CHECK(at(T0 + 8 * MS)->throttled.total_ns == 8 * MS);
+	account_batch(&account, &state, 0, false);
+	UNIT_CHECK(at(T0 + 8 * MS)->times.ring_full.total_ns == 6 * MS);
+	UNIT_CHECK(at(T0 + 8 * MS)->times.throttled.total_ns == 8 * MS);
 	/* Found full, and answered in the same batch. */
 	state.was_full = true;
 	state.begun_ns = T0 + 8 * MS;
 	state.now_ns = T0 + 9 * MS;
-	account_batch(&account, &state);
-	UNIT_CHECK(at(T0 + 20 * MS)->ring_full.total_ns == 7 * MS);
+	account_batch(&account, &state, 0, false);
+	UNIT_CHECK(at(T0 + 20 * MS)->times.ring_full.total_ns == 7 * MS);
 	/* Found full, and still so. */
 	state.begun_ns = T0 + 20 * MS;
 	state.now_ns = T0 + 21 * MS;
 	state.ring_full = true;
-	account_batch(&account, &state);
-	UNIT_CHECK(at(T0 + 30 * MS)->ring_full.total_ns == 17 * MS);
+	account_batch(&account, &state, 0, false);
+	UNIT_CHECK(at(T0 + 30 * MS)->times.ring_full.total_ns == 17 * MS);
 }
 
 static void adds_queues_up(void)
@@ -179,7 +178,8 @@ static void adds_queues_up(void)
 	account_add(&sum, &account, T0 + MS);
 	UNIT_CHECK(sum.kinds[ACCOUNT_READ].nr_bytes == 8192);
 	UNIT_CHECK(hist_count(&sum.depth) == 2);
-	UNIT_CHECK(sum.busy.since_ns == 0 && sum.busy.total_ns == 2000);
+	UNIT_CHECK(sum.times.busy.since_ns == 0 &&
+		   sum.times.busy.total_ns == 2000);
 }
 
 static bool says(const char *text, const char *line)
@@ -190,9 +190,17 @@ static bool says(const char *text, const char *line)
 	       found[strlen(line)] == '\n';
 }
 
+static int format(const struct account *a, char *buf, size_t size)
+{
+	struct figures f = { .buf = buf, .size = size };
+
+	account_put(a, &f);
+	return figures_end(&f);
+}
+
 static void says_it_in_lines(void)
 {
-	char text[ACCOUNT_TEXT_MAX], small[100];
+	char text[STATS_TEXT_MAX], small[100];
 	struct account *full = malloc(sizeof(*full));
 
 	UNIT_REQUIRE(full != NULL);
@@ -200,7 +208,7 @@ static void says_it_in_lines(void)
 	answer(BLK_WRITE, 4096, 0, T0);
 	answer(BLK_WRITE, 4096, -EIO, T0);
 	batch(T0 + 16 * MS, 0, true);
-	UNIT_CHECK(account_format(at(T0 + 16 * MS), text, sizeof(text)) ==
+	UNIT_CHECK(format(at(T0 + 16 * MS), text, sizeof(text)) ==
 		   (int)strlen(text));
 	UNIT_CHECK(says(text, "write-ops 2"));
 	UNIT_CHECK(says(text, "write-errors 1"));
@@ -209,11 +217,10 @@ static void says_it_in_lines(void)
 	UNIT_CHECK(says(text, "read-ops 0"));
 	UNIT_CHECK(says(text, "depth-p99 0"));
 	UNIT_CHECK(says(text, "busy-ns 1000"));
-	UNIT_CHECK(account_format(at(T0), small, sizeof(small)) ==
-		   -ENAMETOOLONG);
+	UNIT_CHECK(format(at(T0), small, sizeof(small)) == -ENAMETOOLONG);
 	/* The largest figures there can be fit. */
 	memset(full, 0xff, sizeof(*full));
-	UNIT_CHECK(account_format(full, text, sizeof(text)) > 0);
+	UNIT_CHECK(format(full, text, sizeof(text)) > 0);
 	free(full);
 }
 
@@ -222,16 +229,17 @@ static void says_histograms_whole(void)
 {
 	static struct hist back;
 	struct account *full = calloc(1, sizeof(*full));
-	char page[ACCOUNT_PAGE_MAX];
+	char page[FIGURES_PAGE_MAX];
 	unsigned from = 0, nr_pages = 0;
+	const char *name;
 	int len;
 
 	UNIT_REQUIRE(full != NULL);
 	for (unsigned i = 0; i < HIST_NR_BUCKETS; i += 1 + i % 3)
 		full->kinds[ACCOUNT_WRITE].latency_ns.counts[i] =
 			UINT64_MAX - i;
-	while ((len = account_format_hist(full, ACCOUNT_WRITE, &from, page)) >
-	       0) {
+	while ((len = figures_page(account_hist(full, ACCOUNT_WRITE, &name),
+				   &from, page)) > 0) {
 		char *save, *line = strtok_r(page, "\n", &save);
 
 		UNIT_REQUIRE(len < (int)sizeof(page) && ++nr_pages < 16);
@@ -250,10 +258,10 @@ static void says_histograms_whole(void)
 			  full->kinds[ACCOUNT_WRITE].latency_ns.counts,
 			  sizeof(back.counts)) == 0);
 	from = 0;
-	UNIT_CHECK(account_format_hist(full, ACCOUNT_NR_KINDS, &from, page) ==
-		   0);
-	UNIT_CHECK(strcmp(account_hist_name(ACCOUNT_NR_KINDS), "depth") == 0);
-	UNIT_CHECK(account_hist_name(ACCOUNT_NR_KINDS + 1) == NULL);
+	UNIT_CHECK(figures_page(account_hist(full, ACCOUNT_NR_KINDS, &name),
+				&from, page) == 0);
+	UNIT_CHECK(strcmp(name, "depth") == 0);
+	UNIT_CHECK(account_hist(full, ACCOUNT_NR_KINDS + 1, &name) == NULL);
 	free(full);
 }
 

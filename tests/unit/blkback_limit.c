@@ -115,11 +115,12 @@ static void start(const char *disk_text, const char *group_text)
 	memset(&limit, 0, sizeof(limit));
 	limiter_init(&disk);
 	limiter_init(&group);
-	UNIT_CHECK(limiter_parse(disk_text, &rates) == 0);
+	UNIT_CHECK(limiter_parse(LIMITER_DISKS, disk_text, &rates) == 0);
 	limiter_set(&disk, &rates, 0);
-	UNIT_CHECK(limiter_parse(group_text, &rates) == 0);
+	UNIT_CHECK(limiter_parse(LIMITER_DISKS, group_text, &rates) == 0);
 	limiter_set(&group, &rates, 0);
-	queue_limit_set(&limit, &(struct blkback_limiters){ &disk, &group });
+	limiter_member_set(&limit.member,
+			   &(struct limiter_pair){ &disk, &group });
 }
 
 static uint64_t admit(struct blk_raw raw, uint64_t now_ns)
@@ -131,27 +132,28 @@ static uint64_t admit(struct blk_raw raw, uint64_t now_ns)
 static void asks_the_disk_s_limits_and_the_group_s(void)
 {
 	start("read-iops=10,burst-ms=0", "write-bytes=41984,burst-ms=0");
-	UNIT_CHECK(queue_limit_any(&limit));
+	UNIT_CHECK(limiter_member_limited(&limit.member));
 	UNIT_CHECK(admit(make_wide(BLKIF_OP_READ, 1), 0) == NS_PER_S / 10);
 	UNIT_CHECK(admit(make_wide(BLKIF_OP_READ, 1), NS_PER_S / 10) == 0);
 	/* 41984 bytes, a quantum of 83 at a time. */
 	UNIT_CHECK(admit(make_wide(BLKIF_OP_WRITE, 11), 0) > 0);
 	UNIT_CHECK(admit(make_indirect(BLKIF_OP_WRITE, 1), 0) > 0);
 	UNIT_CHECK(admit(make_wide(BLKIF_OP_FLUSH_DISKCACHE, 0), 0) == 0);
-	queue_limit_rest(&limit);
-	queue_limit_set(&limit, &(struct blkback_limiters){ &disk, NULL });
+	limiter_member_rest(&limit.member);
+	limiter_member_set(&limit.member,
+			   &(struct limiter_pair){ &disk, NULL });
 	UNIT_CHECK(admit(make_wide(BLKIF_OP_WRITE, 11), 0) == 0);
-	queue_limit_set(&limit, &(struct blkback_limiters){ NULL, NULL });
-	UNIT_CHECK(!queue_limit_any(&limit));
+	limiter_member_set(&limit.member, &(struct limiter_pair){ NULL, NULL });
+	UNIT_CHECK(!limiter_member_limited(&limit.member));
 	UNIT_CHECK(admit(make_wide(BLKIF_OP_READ, 1), NS_PER_S / 10) == 0);
 }
 
 static void has_none_while_both_are_empty(void)
 {
 	start("", "");
-	UNIT_CHECK(!queue_limit_any(&limit));
+	UNIT_CHECK(!limiter_member_limited(&limit.member));
 	start("", "iops=1");
-	UNIT_CHECK(queue_limit_any(&limit));
+	UNIT_CHECK(limiter_member_limited(&limit.member));
 }
 
 UNIT_MAIN("blkback_limit", UNIT_TEST(counts_a_direct_request_s_sectors),

@@ -32,7 +32,7 @@ static void set(struct limiter *l, const char *text, uint64_t now_ns)
 {
 	struct limiter_rates rates;
 
-	UNIT_CHECK(limiter_parse(text, &rates) == 0);
+	UNIT_CHECK(limiter_parse(LIMITER_DISKS, text, &rates) == 0);
 	limiter_set(l, &rates, now_ns);
 }
 
@@ -241,17 +241,42 @@ static void reads_and_writes_text(void)
 	struct limiter_rates rates;
 	char text[LIMITER_TEXT_MAX];
 
-	UNIT_CHECK(limiter_parse("", &rates) == 0);
+	UNIT_CHECK(limiter_parse(LIMITER_DISKS, "", &rates) == 0);
 	UNIT_CHECK(!limiter_rates_any(&rates));
-	UNIT_CHECK(limiter_format(&rates, text, sizeof(text)) == 0 && !*text);
-	UNIT_CHECK(limiter_parse("write-bytes=1048576,iops=7,burst-ms=0",
+	UNIT_CHECK(limiter_format(LIMITER_DISKS, &rates, text, sizeof(text)) ==
+			   0 &&
+		   !*text);
+	UNIT_CHECK(limiter_parse(LIMITER_DISKS,
+				 "write-bytes=1048576,iops=7,burst-ms=0",
 				 &rates) == 0);
 	UNIT_CHECK(rates.per_second[LIMITER_OPS] == 7);
 	UNIT_CHECK(rates.per_second[LIMITER_WRITE_BYTES] == 1048576);
 	UNIT_CHECK(rates.burst_ms == 0 && limiter_rates_any(&rates));
-	UNIT_CHECK(limiter_format(&rates, text, sizeof(text)) > 0);
+	UNIT_CHECK(limiter_format(LIMITER_DISKS, &rates, text, sizeof(text)) >
+		   0);
 	UNIT_CHECK(!strcmp(text, "iops=7,write-bytes=1048576,burst-ms=0"));
-	UNIT_CHECK(limiter_format(&rates, text, 10) == -ENAMETOOLONG);
+	UNIT_CHECK(limiter_format(LIMITER_DISKS, &rates, text, 10) ==
+		   -ENAMETOOLONG);
+}
+
+static void knows_the_words_of_networks(void)
+{
+	static const char all[] =
+		"packets=1,bytes=4096,rx-packets=2,rx-bytes=4097,"
+		"tx-packets=3,tx-bytes=4098";
+	struct limiter_rates rates;
+	char text[LIMITER_TEXT_MAX];
+
+	UNIT_CHECK(limiter_parse(LIMITER_NETWORKS, all, &rates) == 0);
+	UNIT_CHECK(rates.per_second[LIMITER_READ_OPS] == 2);
+	UNIT_CHECK(rates.per_second[LIMITER_WRITE_BYTES] == 4098);
+	UNIT_CHECK(limiter_format(LIMITER_NETWORKS, &rates, text,
+				  sizeof(text)) > 0);
+	UNIT_CHECK(!strcmp(text, all));
+	UNIT_CHECK(limiter_parse(LIMITER_NETWORKS, "iops=5", &rates) ==
+		   -EINVAL);
+	UNIT_CHECK(limiter_parse(LIMITER_DISKS, "packets=5", &rates) ==
+		   -EINVAL);
 }
 
 static void refuses_text_that_is_no_limit(void)
@@ -283,12 +308,12 @@ static void refuses_text_that_is_no_limit(void)
 	struct limiter_rates rates = { .burst_ms = 77 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		UNIT_CHECK(limiter_parse(cases[i].text, &rates) ==
-			   cases[i].err);
+		UNIT_CHECK(limiter_parse(LIMITER_DISKS, cases[i].text,
+					 &rates) == cases[i].err);
 	memset(longest, '1', sizeof(longest) - 1);
 	longest[LIMITER_TEXT_MAX] = '\0';
 	memcpy(longest, "iops=", 5);
-	UNIT_CHECK(limiter_parse(longest, &rates) == -EINVAL);
+	UNIT_CHECK(limiter_parse(LIMITER_DISKS, longest, &rates) == -EINVAL);
 	UNIT_CHECK(rates.burst_ms == 77);
 }
 
@@ -303,4 +328,5 @@ UNIT_MAIN("limiter", UNIT_TEST(holds_operations_to_their_rate),
 	  UNIT_TEST(gives_a_resting_user_s_share_to_the_others),
 	  UNIT_TEST(holds_over_several_threads),
 	  UNIT_TEST(reads_and_writes_text),
+	  UNIT_TEST(knows_the_words_of_networks),
 	  UNIT_TEST(refuses_text_that_is_no_limit))
