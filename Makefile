@@ -33,11 +33,12 @@ DEPS.blkfront/tools  := abi/grant.h util blkfront/blkfront.h
 DEPS.blkfront/nbdkit := abi/grant.h util blkfront/blkfront.h blkfront/bytes.h \
 	blkfront/lanes.h
 DEPS.netfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
+DEPS.netfront/tap    := abi/grant.h util netfront/netfront.h
 DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h \
 	xenstore-lite/xs_page.h
 COMPONENTS := abi util platform ring grant xenstore-lite broker worker xenbus \
 	monitor blkback blkback/storage netback netback/nic blkfront blkfront/fuse \
-	blkfront/tools netfront pvsplit
+	blkfront/tools netfront netfront/tap pvsplit
 
 # What is loaded or linked by programs that are not ours; see "pic" below.
 PLUGINS := blkfront/nbdkit
@@ -45,7 +46,7 @@ PLUGINS := blkfront/nbdkit
 # Programs: FOLDER/NAME is FOLDER/NAME.c plus the libraries, as BUILD/bin/NAME.
 PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
 	netback/netbackd blkfront/fuse/blkfront-fuse blkfront/tools/blkfront-bench \
-	blkfront/tools/blkfront-copy netfront/netfront-tap pvsplit/pvsplit
+	blkfront/tools/blkfront-copy netfront/tap/netfront-tap pvsplit/pvsplit
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.xenstored-lite := $(call pkg,--libs,zlib)

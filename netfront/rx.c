@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* rx.c - the receive ring of netfront; see rx.h. Called by netfront.c. */
+/* rx.c - the receive ring of netfront; see rx.h. Called by owner.c, rings.c. */
 #include "netfront/rx.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+#include "util/packet.h"
 
 #define RX_FLAGS                                                               \
 	(NETRXF_data_validated | NETRXF_csum_blank | NETRXF_more_data |        \
@@ -21,15 +23,24 @@ static void post(struct rx_ring *rx, uint16_t page)
 	ring_front_put(&rx->ring, &req, sizeof(req));
 }
 
-void rx_ring_init(struct rx_ring *rx, void PV_SHARED *ring_page, void *pages,
-		  grant_ref_t first_ref)
+void rx_ring_init(struct rx_ring *rx, void *pages, grant_ref_t first_ref)
 {
 	*rx = (struct rx_ring){ .pages = pages, .first_ref = first_ref };
+}
+
+void rx_ring_attach(struct rx_ring *rx, void PV_SHARED *ring_page)
+{
+	bool is_held[RX_PAGES] = { false };
+
 	ring_front_init(&rx->ring, ring_page, PV_PAGE_SIZE,
 			sizeof(struct netif_rx_response));
 	assert(rx->ring.nr_slots == RX_PAGES);
+	rx->broken = false;
+	for (uint32_t i = 0; i < rx->nr_held; i++)
+		is_held[rx->held[i]] = true;
 	for (uint16_t page = 0; page < RX_PAGES; page++)
-		post(rx, page);
+		if (!is_held[page])
+			post(rx, page);
 }
 
 /* Copy the next slot out and hold its buffer. -EPROTO: the chain ends early. */
@@ -45,7 +56,7 @@ static int take_slot(struct rx_ring *rx, void *slot, uint16_t *page)
 	return 0;
 }
 
-static int take_extra(struct rx_ring *rx, struct packet_meta *meta)
+static int take_extra(struct rx_ring *rx, struct netfront_frame *frame)
 {
 	struct netif_extra_info extra;
 	uint16_t page;
@@ -58,11 +69,11 @@ static int take_extra(struct rx_ring *rx, struct packet_meta *meta)
 	    !extra.u.gso.size)
 		return -EPROTO;
 	switch (extra.u.gso.type) {
-	case XEN_NETIF_GSO_TYPE_TCPV4: meta->gso = PACKET_GSO_TCPV4; break;
-	case XEN_NETIF_GSO_TYPE_TCPV6: meta->gso = PACKET_GSO_TCPV6; break;
+	case XEN_NETIF_GSO_TYPE_TCPV4: frame->gso = NETFRONT_GSO_TCPV4; break;
+	case XEN_NETIF_GSO_TYPE_TCPV6: frame->gso = NETFRONT_GSO_TCPV6; break;
 	default: return -EPROTO;
 	}
-	meta->gso_size = extra.u.gso.size;
+	frame->gso_size = extra.u.gso.size;
 	return 0;
 }
 
@@ -80,17 +91,36 @@ static int check_slot(const struct netif_rx_response *rsp, uint16_t page,
 	return 0;
 }
 
-/* One whole chain. Returns its size in bytes, 0 when it is to be skipped. */
-static int take_chain(struct rx_ring *rx, struct iovec *iov, unsigned *nr,
-		      struct packet_meta *meta)
+static void add_piece(struct rx_ring *rx, struct netfront_frame *frame,
+		      const struct netif_rx_response *rsp, uint16_t page)
+{
+	rx->iov[rx->nr_iov++] = (struct iovec){
+		rx->pages + (size_t)page * PV_PAGE_SIZE + rsp->offset,
+		(size_t)rsp->status,
+	};
+	frame->nr++;
+	frame->size_bytes += (uint32_t)rsp->status;
+}
+
+static uint8_t frame_flags(const struct netif_rx_response *first)
+{
+	uint8_t flags = 0;
+
+	if (first->flags & NETRXF_csum_blank)
+		flags |= NETFRONT_CSUM_BLANK;
+	if (first->flags & NETRXF_data_validated)
+		flags |= NETFRONT_DATA_VALIDATED;
+	return flags;
+}
+
+/* One whole chain. Returns 1, 0 when it is to be skipped, -EPROTO. */
+static int take_chain(struct rx_ring *rx, struct netfront_frame *frame)
 {
 	struct netif_rx_response rsp;
 	unsigned nr_slots = 0;
 	bool failed = false;
-	int total = 0;
 
-	*nr = 0;
-	memset(meta, 0, sizeof(*meta));
+	*frame = (struct netfront_frame){ .iov = rx->iov + rx->nr_iov };
 	do {
 		uint16_t page;
 		int err = take_slot(rx, &rsp, &page);
@@ -98,53 +128,61 @@ static int take_chain(struct rx_ring *rx, struct iovec *iov, unsigned *nr,
 		if (!err)
 			err = check_slot(&rsp, page, !nr_slots);
 		if (!err && !nr_slots && rsp.flags & NETRXF_extra_info)
-			err = take_extra(rx, meta);
+			err = take_extra(rx, frame);
 		if (!err && ++nr_slots > NETFRONT_SLOTS_MAX)
 			err = -EPROTO;
 		if (err)
 			return err;
-		if (nr_slots == 1) {
-			meta->csum_blank = rsp.flags & NETRXF_csum_blank;
-			meta->data_validated =
-				rsp.flags & NETRXF_data_validated;
-		}
+		if (nr_slots == 1)
+			frame->flags = frame_flags(&rsp);
 		if (rsp.status < 0)
 			failed = true;
-		if (rsp.status <= 0)
-			continue;
-		iov[(*nr)++] = (struct iovec){
-			rx->pages + (size_t)page * PV_PAGE_SIZE + rsp.offset,
-			(size_t)rsp.status,
-		};
-		total += rsp.status;
+		else if (rsp.status > 0)
+			add_piece(rx, frame, &rsp, page);
 	} while (rsp.flags & NETRXF_more_data);
-	if (failed || total < (int)PACKET_ETH_BYTES ||
-	    total > (int)NETFRONT_FRAME_MAX)
-		return 0;
-	return total;
+	return !failed && frame->size_bytes >= PACKET_ETH_BYTES &&
+	       frame->size_bytes <= NETFRONT_FRAME_MAX;
 }
 
-int rx_take(struct rx_ring *rx, struct iovec iov[NETFRONT_SLOTS_MAX],
-	    unsigned *nr, struct packet_meta *meta, uint64_t *nr_errors)
+/* Give the buffers from number `from` of those held on back. */
+static void give_back(struct rx_ring *rx, uint32_t from)
 {
-	int n;
-
-	assert(!rx->nr_held);
-	while ((n = ring_front_pending(&rx->ring)) > 0) {
-		n = take_chain(rx, iov, nr, meta);
-		if (n > 0)
-			return 1;
-		if (n < 0)
-			return n;
-		(*nr_errors)++;
-		rx_done(rx);
-	}
-	return n;
-}
-
-void rx_done(struct rx_ring *rx)
-{
-	for (uint32_t i = 0; i < rx->nr_held; i++)
+	for (uint32_t i = from; i < rx->nr_held; i++)
 		post(rx, rx->held[i]);
-	rx->nr_held = 0;
+	rx->nr_held = from;
+}
+
+/* Without a push in between, what is skipped cannot come again: this ends. */
+int rx_take(struct rx_ring *rx, struct netfront_frame *frames, unsigned nr,
+	    struct netfront_stats *stats)
+{
+	unsigned taken = 0;
+
+	while (taken < nr && !rx->broken) {
+		uint32_t nr_held = rx->nr_held, nr_iov = rx->nr_iov;
+		int n = ring_front_pending(&rx->ring);
+
+		if (n == 0)
+			break;
+		if (n > 0)
+			n = take_chain(rx, &frames[taken]);
+		if (n < 0) {
+			rx->broken = true;
+		} else if (n > 0) {
+			stats->rx_packets++;
+			stats->rx_bytes += frames[taken++].size_bytes;
+		} else {
+			give_back(rx, nr_held);
+			rx->nr_iov = nr_iov;
+			stats->rx_errors++;
+		}
+	}
+	return !taken && rx->broken ? -EPROTO : (int)taken;
+}
+
+void rx_done(struct rx_ring *rx, bool attached)
+{
+	if (attached)
+		give_back(rx, 0);
+	rx->nr_held = rx->nr_iov = 0;
 }

@@ -20,33 +20,45 @@ static struct rx_ring rx;
 static struct ring_back back;
 static uint8_t ring_page[PV_PAGE_SIZE] __attribute__((aligned(4096)));
 static uint8_t pages[RX_PAGES * PV_PAGE_SIZE] __attribute__((aligned(4096)));
-static uint64_t nr_errors;
+static struct netfront_stats stats;
 
 /* ---- transmit ---------------------------------------------------------- */
+
+static const struct netfront_info takes_all = {
+	.sg = true,
+	.gso_tcpv4 = true,
+	.gso_tcpv6 = true,
+	.csum_v6 = true,
+};
 
 static void tx_setup(void)
 {
 	memset(ring_page, 0, sizeof(ring_page));
-	nr_errors = 0;
-	tx_ring_init(&tx, (void PV_SHARED *)ring_page, pages, FIRST_REF);
+	memset(&stats, 0, sizeof(stats));
+	tx_ring_init(&tx, pages, FIRST_REF);
+	tx_ring_attach(&tx, (void PV_SHARED *)ring_page, &takes_all);
 	ring_back_init(&back, (void PV_SHARED *)ring_page, PV_PAGE_SIZE,
 		       sizeof(struct netif_tx_request));
 }
 
-static int tx_put(size_t size_bytes, enum packet_gso gso)
+static uint32_t tx_nr_out(void)
 {
-	struct packet_meta meta = { .csum_blank = gso != PACKET_GSO_NONE,
-				    .gso = gso,
-				    .gso_size = 1448 };
-	struct iovec iov[NETFRONT_SLOTS_MAX];
-	unsigned nr;
-	int err = tx_prepare(&tx, size_bytes, iov, &nr);
+	return tx.nr_out;
+}
 
-	if (err)
-		return err;
-	err = tx_send(&tx, size_bytes, &meta);
+static int tx_put(size_t size_bytes, enum netfront_gso gso)
+{
+	struct netfront_frame frame;
+
+	if (!tx_prepare(&tx, &frame, 1, size_bytes))
+		return -EAGAIN;
+	frame.gso = (uint8_t)gso;
+	frame.gso_size = 1448;
+	frame.flags = gso ? NETFRONT_CSUM_BLANK : 0;
+	if (tx_send(&tx, &frame, 1, &stats) != 1)
+		return -EMSGSIZE;
 	(void)!ring_front_push(&tx.ring);
-	return err;
+	return 0;
 }
 
 /* The backend takes everything; the ids it saw (extras: 0xffff). */
@@ -80,7 +92,7 @@ static void sends_chains_as_netif_says(void)
 	uint8_t slot[12];
 
 	tx_setup();
-	UNIT_REQUIRE(!tx_put(9000, PACKET_GSO_TCPV4));
+	UNIT_REQUIRE(!tx_put(9000, NETFRONT_GSO_TCPV4));
 	UNIT_REQUIRE(ring_back_pending(&back) == 4);
 	ring_back_get(&back, &req, sizeof(req));
 	UNIT_CHECK(req.size == 9000 && req.offset == 0 &&
@@ -105,13 +117,13 @@ static void takes_completions_in_any_order(void)
 
 	tx_setup();
 	for (int i = 0; i < 10; i++)
-		UNIT_REQUIRE(!tx_put(6000, PACKET_GSO_NONE));
+		UNIT_REQUIRE(!tx_put(6000, NETFRONT_GSO_NONE));
 	n = back_take(ids);
-	UNIT_REQUIRE(n == 20 && tx_nr_out(&tx) == 20);
+	UNIT_REQUIRE(n == 20 && tx_nr_out() == 20);
 	while (n--)
 		back_answer(ids[n], n == 3 ? NETIF_RSP_ERROR : NETIF_RSP_OKAY);
-	UNIT_CHECK(!tx_reap(&tx, &nr_errors));
-	UNIT_CHECK(nr_errors == 1 && tx_nr_out(&tx) == 0);
+	UNIT_CHECK(!tx_reap(&tx, &stats));
+	UNIT_CHECK(stats.tx_errors == 1 && tx_nr_out() == 0);
 }
 
 static void refuses_more_than_fits_and_recovers(void)
@@ -120,17 +132,17 @@ static void refuses_more_than_fits_and_recovers(void)
 	unsigned n;
 
 	tx_setup();
-	while (!tx_put(NETFRONT_FRAME_MAX - 100, PACKET_GSO_TCPV6))
+	while (!tx_put(NETFRONT_FRAME_MAX - 100, NETFRONT_GSO_TCPV6))
 		;
-	UNIT_CHECK(tx.blocked && tx_nr_out(&tx) > TX_PAGES - 18);
+	UNIT_CHECK(tx.blocked && tx_nr_out() > TX_PAGES - 18);
 	n = back_take(ids);
 	for (unsigned i = 0; i < n; i++)
 		back_answer(ids[i] == 0xffff ? 0 : ids[i],
 			    ids[i] == 0xffff ? NETIF_RSP_NULL : NETIF_RSP_OKAY);
-	UNIT_CHECK(!tx_reap(&tx, &nr_errors) && tx_nr_out(&tx) == 0);
+	UNIT_CHECK(!tx_reap(&tx, &stats) && tx_nr_out() == 0);
 	UNIT_CHECK(tx.nr_extras_out == 0 && tx.nr_free == TX_PAGES);
-	UNIT_CHECK(tx_put(NETFRONT_FRAME_MAX, PACKET_GSO_NONE) == -EMSGSIZE);
-	UNIT_CHECK(tx_nr_out(&tx) == 0);
+	UNIT_CHECK(tx_put(NETFRONT_FRAME_MAX, NETFRONT_GSO_NONE) == -EMSGSIZE);
+	UNIT_CHECK(tx_nr_out() == 0);
 }
 
 static void finds_out_transmit_responses_that_answer_nothing(void)
@@ -153,11 +165,11 @@ static void finds_out_transmit_responses_that_answer_nothing(void)
 		uint16_t ids[TX_PAGES];
 
 		tx_setup();
-		UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
+		UNIT_REQUIRE(!tx_put(60, NETFRONT_GSO_NONE));
 		UNIT_REQUIRE(back_take(ids) == 1 && ids[0] == 0);
 		back_answer(lies[i].id, lies[i].status);
-		UNIT_CHECK(tx_reap(&tx, &nr_errors) == -EPROTO);
-		UNIT_CHECK(tx_nr_out(&tx) == 1);
+		UNIT_CHECK(tx_reap(&tx, &stats) == -EPROTO);
+		UNIT_CHECK(tx_nr_out() == 1);
 	}
 }
 
@@ -166,14 +178,14 @@ static void finds_out_a_completion_told_twice(void)
 	uint16_t ids[TX_PAGES];
 
 	tx_setup();
-	UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
-	UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
+	UNIT_REQUIRE(!tx_put(60, NETFRONT_GSO_NONE));
+	UNIT_REQUIRE(!tx_put(60, NETFRONT_GSO_NONE));
 	UNIT_REQUIRE(back_take(ids) == 2);
 	back_answer(ids[0], NETIF_RSP_OKAY);
 	back_answer(ids[0], NETIF_RSP_OKAY);
-	UNIT_CHECK(tx_reap(&tx, &nr_errors) == -EPROTO);
+	UNIT_CHECK(tx_reap(&tx, &stats) == -EPROTO);
 	/* The second page is out still, the first one free once. */
-	UNIT_CHECK(tx_nr_out(&tx) == 1);
+	UNIT_CHECK(tx_nr_out() == 1);
 }
 
 static void set_rsp_prod(uint32_t v)
@@ -187,11 +199,11 @@ static void finds_out_impossible_producers(void)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
 		tx_setup();
-		UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
-		UNIT_REQUIRE(!tx_put(60, PACKET_GSO_NONE));
+		UNIT_REQUIRE(!tx_put(60, NETFRONT_GSO_NONE));
+		UNIT_REQUIRE(!tx_put(60, NETFRONT_GSO_NONE));
 		set_rsp_prod(lies[i]);
-		UNIT_CHECK(tx_reap(&tx, &nr_errors) == -EPROTO);
-		UNIT_CHECK(tx_nr_out(&tx) == 2);
+		UNIT_CHECK(tx_reap(&tx, &stats) == -EPROTO);
+		UNIT_CHECK(tx_nr_out() == 2);
 	}
 }
 
@@ -200,8 +212,9 @@ static void finds_out_impossible_producers(void)
 static void rx_setup(void)
 {
 	memset(ring_page, 0, sizeof(ring_page));
-	nr_errors = 0;
-	rx_ring_init(&rx, (void PV_SHARED *)ring_page, pages, FIRST_REF);
+	memset(&stats, 0, sizeof(stats));
+	rx_ring_init(&rx, pages, FIRST_REF);
+	rx_ring_attach(&rx, (void PV_SHARED *)ring_page);
 	(void)!ring_front_push(&rx.ring);
 	ring_back_init(&back, (void PV_SHARED *)ring_page, PV_PAGE_SIZE,
 		       sizeof(struct netif_rx_response));
@@ -227,9 +240,9 @@ static void back_show(void)
 	(void)!ring_back_push(&back);
 }
 
-static int take(struct iovec *iov, unsigned *nr, struct packet_meta *meta)
+static int take(struct netfront_frame *frame)
 {
-	return rx_take(&rx, iov, nr, meta, &nr_errors);
+	return rx_take(&rx, frame, 1, &stats);
 }
 
 /* A chain of nr slots of size bytes; extra: put a GSO extra behind the first.
@@ -277,9 +290,7 @@ static void posts_every_buffer_at_once(void)
 
 static void takes_frames_for_ever_without_losing_a_buffer(void)
 {
-	struct iovec iov[NETFRONT_SLOTS_MAX];
-	struct packet_meta meta;
-	unsigned nr;
+	struct netfront_frame frame;
 
 	rx_setup();
 	for (unsigned i = 0; i < 100000; i++) {
@@ -287,12 +298,13 @@ static void takes_frames_for_ever_without_losing_a_buffer(void)
 		int16_t size = (int16_t)(14 + i * 7 % 3500);
 
 		back_chain(slots, size, i & 1);
-		UNIT_REQUIRE(take(iov, &nr, &meta) == 1);
-		UNIT_REQUIRE(nr == slots && iov[0].iov_len == (size_t)size);
-		UNIT_REQUIRE(meta.gso ==
-			     (i & 1 ? PACKET_GSO_TCPV6 : PACKET_GSO_NONE));
-		rx_done(&rx);
-		UNIT_REQUIRE(take(iov, &nr, &meta) == 0);
+		UNIT_REQUIRE(take(&frame) == 1);
+		UNIT_REQUIRE(frame.nr == slots &&
+			     frame.iov[0].iov_len == (size_t)size);
+		UNIT_REQUIRE(frame.gso ==
+			     (i & 1 ? NETFRONT_GSO_TCPV6 : NETFRONT_GSO_NONE));
+		rx_done(&rx, true);
+		UNIT_REQUIRE(take(&frame) == 0);
 		UNIT_REQUIRE(ring_front_free(&rx.ring) == 0);
 		(void)!ring_front_push(&rx.ring);
 	}
@@ -300,9 +312,7 @@ static void takes_frames_for_ever_without_losing_a_buffer(void)
 
 static void skips_frames_that_the_backend_failed_to_fill(void)
 {
-	struct iovec iov[NETFRONT_SLOTS_MAX];
-	struct packet_meta meta;
-	unsigned nr;
+	struct netfront_frame frame;
 
 	rx_setup();
 	back_chain(3, NETIF_RSP_ERROR, false);
@@ -310,9 +320,9 @@ static void skips_frames_that_the_backend_failed_to_fill(void)
 	back_chain(1, 0, false);  /* nothing in it */
 	back_chain(1, 13, false); /* not even an Ethernet header */
 	back_chain(2, 100, false);
-	UNIT_REQUIRE(take(iov, &nr, &meta) == 1);
-	UNIT_CHECK(nr == 2 && nr_errors == 4);
-	rx_done(&rx);
+	UNIT_REQUIRE(take(&frame) == 1);
+	UNIT_CHECK(frame.nr == 2 && stats.rx_errors == 4);
+	rx_done(&rx, true);
 	UNIT_CHECK(ring_front_free(&rx.ring) == 0);
 }
 
@@ -335,29 +345,25 @@ static void finds_out_receive_responses_that_cannot_be(void)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
-		struct iovec iov[NETFRONT_SLOTS_MAX];
-		struct packet_meta meta;
-		unsigned nr;
+		struct netfront_frame frame;
 
 		rx_setup();
 		(void)back_buffer();
 		back_fill(lies[i]);
 		back_show();
-		UNIT_CHECK(take(iov, &nr, &meta) == -EPROTO);
+		UNIT_CHECK(take(&frame) == -EPROTO);
 	}
 }
 
 static void finds_out_chains_that_are_too_long(void)
 {
 	for (unsigned nr_slots = 18; nr_slots <= 200; nr_slots += 26) {
-		struct iovec iov[NETFRONT_SLOTS_MAX];
-		struct packet_meta meta;
-		unsigned nr;
+		struct netfront_frame frame;
 		int n;
 
 		rx_setup();
 		back_chain(nr_slots, 1, true);
-		n = take(iov, &nr, &meta);
+		n = take(&frame);
 		UNIT_CHECK(n == (nr_slots == 18 ? 1 : -EPROTO));
 	}
 }
@@ -368,9 +374,7 @@ static void finds_out_extras_that_nobody_offered(void)
 		struct netif_extra_info info = {
 			.type = XEN_NETIF_EXTRA_TYPE_GSO,
 		};
-		struct iovec iov[NETFRONT_SLOTS_MAX];
-		struct packet_meta meta;
-		unsigned nr;
+		struct netfront_frame frame;
 
 		info.u.gso.size = 1448;
 		info.u.gso.type = XEN_NETIF_GSO_TYPE_TCPV4;
@@ -392,7 +396,7 @@ static void finds_out_extras_that_nobody_offered(void)
 		(void)back_buffer();
 		ring_back_put(&back, &info, sizeof(info));
 		back_show();
-		UNIT_CHECK(take(iov, &nr, &meta) == -EPROTO);
+		UNIT_CHECK(take(&frame) == -EPROTO);
 	}
 }
 
@@ -401,13 +405,11 @@ static void finds_out_impossible_receive_producers(void)
 	static const uint32_t lies[] = { 257, 0x80000000u, 0xffffffffu };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
-		struct iovec iov[NETFRONT_SLOTS_MAX];
-		struct packet_meta meta;
-		unsigned nr;
+		struct netfront_frame frame;
 
 		rx_setup();
 		set_rsp_prod(lies[i]);
-		UNIT_CHECK(take(iov, &nr, &meta) == -EPROTO);
+		UNIT_CHECK(take(&frame) == -EPROTO);
 	}
 }
 
@@ -417,9 +419,7 @@ static void never_hands_out_what_is_not_a_buffer(void)
 	uint64_t seed = 0x9e3779b97f4a7c15ull;
 
 	for (unsigned round = 0; round < 20000; round++) {
-		struct iovec iov[NETFRONT_SLOTS_MAX];
-		struct packet_meta meta;
-		unsigned nr;
+		struct netfront_frame frame;
 
 		rx_setup();
 		for (unsigned i = 0; i < 30; i++) {
@@ -436,18 +436,20 @@ static void never_hands_out_what_is_not_a_buffer(void)
 			back_fill(rsp);
 		}
 		back_show();
-		while (take(iov, &nr, &meta) == 1) {
-			UNIT_REQUIRE(nr >= 1 && nr <= NETFRONT_SLOTS_MAX);
-			for (unsigned i = 0; i < nr; i++) {
-				uint8_t *p = iov[i].iov_base;
+		while (take(&frame) == 1) {
+			UNIT_REQUIRE(frame.nr >= 1 &&
+				     frame.nr <= NETFRONT_SLOTS_MAX);
+			for (unsigned i = 0; i < frame.nr; i++) {
+				uint8_t *p = frame.iov[i].iov_base;
 
 				UNIT_REQUIRE(p >= pages &&
-					     iov[i].iov_len <= PV_PAGE_SIZE);
+					     frame.iov[i].iov_len <=
+						     PV_PAGE_SIZE);
 				UNIT_REQUIRE((size_t)(p - pages) +
-						     iov[i].iov_len <=
+						     frame.iov[i].iov_len <=
 					     sizeof(pages));
 			}
-			rx_done(&rx);
+			rx_done(&rx, true);
 		}
 	}
 }

@@ -3,7 +3,7 @@
  * netfront-tap.c - one vif of a guest as a network interface.
  *
  * Connects the vif (netfront.c), makes the TAP (tap.c) in the guest's network
- * namespace, and moves frames (pump.c). One thread.
+ * namespace, and moves frames (pump.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,9 +16,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "netfront/pump.h"
-#include "netfront/tap.h"
-#include "platform/platform.h"
+#include "abi/grant.h"
+#include "netfront/tap/pump.h"
 #include "util/log.h"
 #include "util/num.h"
 
@@ -40,6 +39,7 @@ static void print_help(void)
 	     "  --vif I          which of its vifs (default 0)\n"
 	     "  --ifname NAME    the interface to make (default eth0)\n"
 	     "  --netns PATH     make it in this network namespace\n"
+	     "  --queues N       queues, each with a thread (default 1)\n"
 	     "  -v, --verbose    say more\n"
 	     "  --help, --version");
 }
@@ -71,6 +71,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
 		{ "vif", required_argument, NULL, 'i' },
 		{ "ifname", required_argument, NULL, 'f' },
 		{ "netns", required_argument, NULL, 'n' },
+		{ "queues", required_argument, NULL, 'q' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -93,6 +94,13 @@ static int parse_options(int argc, char **argv, struct options *opt)
 			break;
 		case 'f': opt->ifname = optarg; break;
 		case 'n': opt->netns = optarg; break;
+		case 'q':
+			if (num_parse_u32(optarg, NETFRONT_QUEUES_MAX,
+					  &opt->config.nr_queues) ||
+			    !opt->config.nr_queues)
+				return usage("not from 1 to 16 queues: ",
+					     optarg);
+			break;
 		case 'v': opt->verbose = true; break;
 		case 'h': print_help(); return 0;
 		case 'V': puts("netfront-tap (pvsplit) " VERSION); return 0;
@@ -133,8 +141,9 @@ static int enter_netns(const char *path)
 static int run(const struct options *opt, struct netfront *nf, int stop_fd)
 {
 	struct netfront_info info;
+	struct tap tap;
 	char why[256];
-	int fd, err;
+	int err;
 
 	if (opt->netns) {
 		err = enter_netns(opt->netns);
@@ -145,24 +154,27 @@ static int run(const struct options *opt, struct netfront *nf, int stop_fd)
 		}
 	}
 	netfront_info(nf, &info);
-	fd = tap_open(opt->ifname, &info, why, sizeof(why));
-	if (fd < 0) {
+	err = tap_open(opt->ifname, opt->config.nr_queues, &info, &tap, why,
+		       sizeof(why));
+	if (err) {
 		log_error("%s", why);
 		return 1;
 	}
-	tap_set_carrier(fd, netfront_link_up(nf));
+	err = tap_follow(&tap, &info);
+	if (err)
+		log_warn("setting up %s: %s", opt->ifname, strerror(-err));
 	puts("ready");
 	fflush(stdout);
-	err = pump_run(nf, fd, stop_fd);
+	err = pump_run(nf, &tap, stop_fd);
 	if (err)
 		log_error("the connection is lost: %s", strerror(-err));
-	close(fd);
+	tap_close(&tap);
 	return err ? 1 : 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .ifname = "eth0" };
+	struct options opt = { .ifname = "eth0", .config.nr_queues = 1 };
 	int status = parse_options(argc, argv, &opt), stop_fd;
 	struct netfront *nf;
 	char why[256];
@@ -170,8 +182,6 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	log_init("netfront-tap", opt.verbose ? LOG_DEBUG : LOG_INFO);
-	if (!opt.config.run_dir)
-		opt.config.run_dir = platform_run_dir();
 	stop_fd = stop_open();
 	if (stop_fd < 0) {
 		log_error("signalfd: %s", strerror(errno));
