@@ -359,6 +359,8 @@ unsigned switch_forward(struct switch_port *from, const struct frame *frame,
 		return drop(from, SWITCH_DROP_ADDRESS);
 	if (!enter(&p, from, frame))
 		return drop(from, SWITCH_DROP_VLAN);
+	if (!filter_passes(&from->rules.filter, from->mac, frame))
+		return drop(from, SWITCH_DROP_SPOOF);
 	if (memcmp(src, from->mac, PACKET_MAC_BYTES))
 		learn(from, p.vlan, src, now_ns);
 	if (!is_multicast(dst))
@@ -392,6 +394,7 @@ const char *switch_drop_name(enum switch_drop why)
 	static const char *const names[SWITCH_NR_DROPS] = {
 		[SWITCH_DROP_ADDRESS] = "address",
 		[SWITCH_DROP_VLAN] = "vlan",
+		[SWITCH_DROP_SPOOF] = "spoof",
 		[SWITCH_DROP_STORM] = "storm",
 		[SWITCH_DROP_ISOLATED] = "isolated",
 	};

@@ -23,6 +23,7 @@
 #ifndef NETBACK_SWITCH_H
 #define NETBACK_SWITCH_H
 
+#include "netback/filter.h"
 #include "netback/frame.h"
 #include "util/bucket.h"
 #include "util/list.h"
@@ -47,7 +48,8 @@ struct switch_port_ops {
 /* What a port may do. A zeroed one: everything. */
 struct switch_rules {
 	struct vlan_set vlans;
-	bool isolated; /* no frames to and from other isolated ports */
+	struct filter filter; /* what it sends names its own addresses only */
+	bool isolated;	      /* no frames to and from other isolated ports */
 	/*
 	 * Frames a second from this port to more than one receiver: broadcast,
 	 * multicast, unknown destinations; 0: any number. A quarter of a
@@ -60,10 +62,11 @@ struct switch_rules {
 enum switch_drop {
 	SWITCH_DROP_ADDRESS, /* a source or destination no frame may have */
 	SWITCH_DROP_VLAN,    /* a bad tag, or of a VLAN that is not its own */
+	SWITCH_DROP_SPOOF,   /* somebody else's address */
 	SWITCH_DROP_STORM,
 	SWITCH_DROP_ISOLATED, /* its only receiver is isolated from it */
 };
-#define SWITCH_NR_DROPS 4u
+#define SWITCH_NR_DROPS 5u
 const char *switch_drop_name(enum switch_drop why); /* "vlan" */
 
 /* The owner embeds this, zeroed. ops, mac and uplink are the owner's. */
