@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * queue.h - a vif's two rings: a source of the data thread and a port of the
- * switch.
+ * queue.h - one of a vif's queues, two rings: a source of the data thread, and
+ * a part of the vif's port in the switch (port.h).
  *
  * Transmit: chains are taken off the ring, parsed, and forwarded at once from
- * the guest's own pages; then they are answered. Receive: the switch calls
- * deliver, which copies into the buffers that the guest has posted, or drops.
- * Nothing is queued on our side, so a guest that does not read costs nothing.
+ * the guest's own pages; then they are answered. Receive: the port calls
+ * queue_deliver, which copies into the buffers that the guest has posted, or
+ * drops. Nothing is queued on our side, so a guest that does not read costs
+ * nothing.
  *
  * Made and freed on the control thread; started, stopped and used in between
  * on the data thread. Logs: never; counts, and calls fault.
@@ -36,33 +37,46 @@ struct queue_stats {
 };
 
 /*
- * The frontend broke a rule (err -EPROTO), or is gone (-EPIPE). Called at most
- * once, on the data thread; the queue has stopped itself.
+ * The frontend broke a rule (err -EPROTO), or is gone (-EPIPE). On the data
+ * thread; the queue has stopped itself.
  */
 typedef void queue_fault_fn(void *arg, int err, const char *why);
 
-struct queue_config {
+/* What all queues of a vif have in common. */
+struct queue_common {
 	struct platform *platform;
 	domid_t domid;
-	uint8_t mac[PACKET_MAC_BYTES];
-	struct vif_record *record; /* outlives the queue */
-	bool resume;		   /* go on where the record ends */
+	struct switch_port *port; /* where their frames come from */
+	uint32_t features;	  /* QUEUE_* */
+	uint8_t *bounce;	  /* NIC_FRAME_MAX; needed without QUEUE_CSUM */
 	queue_fault_fn *fault;
 	void *fault_arg;
+	/*
+	 * Together they get one source's budget: each its part among those
+	 * that had work in the round before.
+	 */
+	uint64_t round_ns;
+	unsigned nr_busy, nr_busy_before;
 };
 
 struct queue;
 
-/* Map the rings, bind the channels. Control thread. */
-int queue_open(const struct queue_config *config,
-	       struct queue **ret) PV_MUST_CHECK;
+/*
+ * Map the rings, bind the channels, as record says. Both outlive the queue.
+ * resume: go on where the record ends. Control thread.
+ */
+int queue_open(struct queue_common *common, struct queue_record *record,
+	       bool resume, struct queue **ret) PV_MUST_CHECK;
 /* keep: leave the channels bound for a successor. NULL is fine. */
 void queue_close(struct queue *q, bool keep);
 
 /* Data thread. */
-int queue_start(struct queue *q, struct worker *worker,
-		struct vswitch *sw) PV_MUST_CHECK;
+int queue_start(struct queue *q, struct worker *worker) PV_MUST_CHECK;
 void queue_stop(struct queue *q);
+/* Copy a frame into the guest's buffers. 0, or -errno: dropped and counted. */
+int queue_deliver(struct queue *q, const struct frame *frame) PV_MUST_CHECK;
+/* Show the guest what was delivered. */
+void queue_flush(struct queue *q);
 struct queue_stats queue_stats(const struct queue *q);
 
 #endif /* NETBACK_QUEUE_H */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* record.c - the vif's record; see record.h. Used by queue.c and vif.c. */
+/* record.c - a queue's record; see record.h. Used by queue.c and vif_queues.c.
+ */
 #include "netback/record.h"
 
 #include <assert.h>
@@ -9,21 +10,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RECORD_MAGIC 0x76696601u /* changes with the layout */
+#define RECORD_MAGIC 0x76696602u /* changes with the layout */
 
 /* NULL and errno on failure. */
-static struct vif_record *map_record(int fd)
+static struct queue_record *map_record(int fd)
 {
-	void *p = mmap(NULL, sizeof(struct vif_record), PROT_READ | PROT_WRITE,
-		       MAP_SHARED, fd, 0);
+	void *p = mmap(NULL, sizeof(struct queue_record),
+		       PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int record_create(const struct vif_params *params, struct vif_record **ret)
+int record_create(const struct queue_params *params, struct queue_record **ret)
 {
-	struct vif_record *r;
-	int fd = memfd_create("vif-record", MFD_CLOEXEC);
+	struct queue_record *r;
+	int fd = memfd_create("queue-record", MFD_CLOEXEC);
 	int err;
 
 	if (fd < 0)
@@ -41,9 +42,17 @@ int record_create(const struct vif_params *params, struct vif_record **ret)
 	return fd;
 }
 
-int record_attach(int fd, struct vif_record **ret)
+static bool belongs(const struct queue_params *p, domid_t domid,
+		    uint32_t handle, uint32_t queue)
 {
-	struct vif_record *r;
+	return p->domid == domid && p->handle == handle && p->queue == queue &&
+	       queue < p->nr_queues && p->nr_queues <= RECORD_QUEUES_MAX;
+}
+
+int record_attach(int fd, domid_t domid, uint32_t handle, uint32_t queue,
+		  struct queue_record **ret)
+{
+	struct queue_record *r;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
@@ -54,7 +63,8 @@ int record_attach(int fd, struct vif_record **ret)
 	if (!r)
 		return -errno;
 	/* pairs with record_create() */
-	if (__atomic_load_n(&r->magic, __ATOMIC_ACQUIRE) != RECORD_MAGIC) {
+	if (__atomic_load_n(&r->magic, __ATOMIC_ACQUIRE) != RECORD_MAGIC ||
+	    !belongs(&r->params, domid, handle, queue)) {
 		record_unmap(r);
 		return -EPROTO;
 	}
@@ -62,7 +72,7 @@ int record_attach(int fd, struct vif_record **ret)
 	return 0;
 }
 
-void record_unmap(struct vif_record *record)
+void record_unmap(struct queue_record *record)
 {
 	if (record)
 		munmap(record, sizeof(*record));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * record.h - what a successor must know to go on with a vif's rings.
+ * record.h - what a successor must know to go on with a queue's rings.
  *
- * One memfd per connected vif, written by the worker, kept by the monitor.
- * Requests are answered in ring order, so the rings themselves hold what is
- * not consumed yet; the record adds our private indices and, since an answer
- * overwrites its request, the answers that are being put. For one ring:
+ * One memfd per queue of a connected vif, written by the worker, kept by the
+ *monitor. Requests are answered in ring order, so the rings themselves hold
+ *what is not consumed yet; the record adds our private indices and, since an
+ *answer overwrites its request, the answers that are being put. For one ring:
  *
  *	answers[] written -> committed -> put into the ring -> rsp_prod ->
  *	shown to the frontend
@@ -28,6 +28,8 @@
 #include "ring/ring.h"
 #include "util/annotate.h"
 
+/* Queues of one vif that we take. */
+#define RECORD_QUEUES_MAX   8u
 #define RECORD_SLOTS	    256u
 #define RECORD_ANSWER_BYTES 8u
 
@@ -37,24 +39,35 @@ struct record_ring {
 };
 
 /* What the frontend and we agreed on when it connected. */
-struct vif_params {
+struct queue_params {
+	/* whose it is: */
+	domid_t domid;
+	uint16_t queue;
+	uint32_t handle;
+	/* of all queues of the vif: */
+	uint32_t nr_queues;
+	uint32_t features; /* QUEUE_* of queue.h */
+	/* of this queue: */
 	grant_ref_t tx_ref, rx_ref;
 	evtchn_port_t tx_port, rx_port; /* equal: one channel for both */
-	uint32_t features;		/* QUEUE_* of queue.h */
 };
 
-struct vif_record {
+struct queue_record {
 	uint32_t magic; /* written last: the rest is complete */
-	struct vif_params params;
+	struct queue_params params;
 	struct record_ring tx, rx;
 };
 
 /* A new record. Returns its descriptor, mapped as *ret. */
-int record_create(const struct vif_params *params,
-		  struct vif_record **ret) PV_MUST_CHECK;
-/* Map a predecessor's; -EPROTO when it is not one. Does not take fd over. */
-int record_attach(int fd, struct vif_record **ret) PV_MUST_CHECK;
-void record_unmap(struct vif_record *record); /* NULL is fine */
+int record_create(const struct queue_params *params,
+		  struct queue_record **ret) PV_MUST_CHECK;
+/*
+ * Map a predecessor's; -EPROTO when it is not one of this device's queue.
+ * Does not take fd over.
+ */
+int record_attach(int fd, domid_t domid, uint32_t handle, uint32_t queue,
+		  struct queue_record **ret) PV_MUST_CHECK;
+void record_unmap(struct queue_record *record); /* NULL is fine */
 
 /* ---- a ring with its record -------------------------------------------- */
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vif.c - the xenbus driver of a vif; see vif.h. Neighbours: queue.c (rings and
- * data thread), bridge.c (the switch), target.c (what the monitor opened).
- * Control thread, but for on_fault.
+ * vif.c - the xenbus driver of a vif; see vif.h. Neighbours: vif_params.c (the
+ * frontend's values), vif_queues.c (rings and data thread), bridge.c (the
+ * switch), target.c (what the monitor opened). Control thread, but for
+ * on_fault.
  */
 #include "netback/vif.h"
 
@@ -12,18 +13,17 @@
 #include <unistd.h>
 
 #include "netback/bridge.h"
-#include "netback/queue.h"
+#include "netback/vif_params.h"
+#include "netback/vif_queues.h"
 #include "util/num.h"
 
 struct vif {
 	struct list link;
 	struct netback *nb;
 	struct xenbus_device *dev;
-	char key[MONITOR_KEY_MAX];
 	struct vif_target target;
 	struct bridge *bridge; /* NULL until the monitor gave us the device */
-	struct vif_record *record;
-	struct queue *queue; /* NULL: not connected */
+	struct vif_queues queues;
 	/*
 	 * Set once by the data thread. fault_err is written last and read
 	 * first: on_fault() and vif_run_faults() pair.
@@ -65,21 +65,6 @@ void vif_run_faults(struct netback *nb)
 	}
 }
 
-static int start_on_thread(void *arg)
-{
-	struct vif *v = arg;
-
-	return queue_start(v->queue, v->nb->worker, v->bridge->sw);
-}
-
-static int stop_on_thread(void *arg)
-{
-	struct vif *v = arg;
-
-	queue_stop(v->queue);
-	return 0;
-}
-
 /* Get the device from the monitor, and the switch it belongs to. Idempotent. */
 static int vif_acquire(struct vif *v)
 {
@@ -103,35 +88,9 @@ static int vif_acquire(struct vif *v)
 			  mdev.nr_fds, &v->bridge);
 }
 
-/* Rings, channels and a place in the switch, as v->record says. */
-static int vif_start(struct vif *v, bool resume)
-{
-	struct queue_config config = {
-		.platform = v->nb->control.platform,
-		.domid = v->dev->otherend_id,
-		.record = v->record,
-		.resume = resume,
-		.fault = on_fault,
-		.fault_arg = v,
-	};
-	int err;
-
-	memcpy(config.mac, v->target.mac, sizeof(config.mac));
-	v->fault_err = 0;
-	err = queue_open(&config, &v->queue);
-	if (err)
-		return err;
-	err = worker_call(v->nb->worker, start_on_thread, v);
-	if (err) {
-		queue_close(v->queue, resume);
-		v->queue = NULL;
-	}
-	return err;
-}
-
 static void vif_log_stats(const struct vif *v)
 {
-	struct queue_stats s = queue_stats(v->queue);
+	struct queue_stats s = vif_queues_stats(&v->queues);
 
 	log_info(
 		"%s: from the guest %llu frames, %llu bytes, %llu bad; to the "
@@ -144,21 +103,12 @@ static void vif_log_stats(const struct vif *v)
 		(unsigned long long)s.rx_errors);
 }
 
-/* keep: channels and record stay for a successor. Idempotent. */
+/* keep: channels and records stay for a successor. Idempotent. */
 static void vif_stop(struct vif *v, bool keep)
 {
-	if (v->queue) {
-		worker_call(v->nb->worker, stop_on_thread, v);
+	if (v->queues.port)
 		vif_log_stats(v);
-		queue_close(v->queue, keep);
-		v->queue = NULL;
-	}
-	if (v->record) {
-		record_unmap(v->record);
-		v->record = NULL;
-		if (!keep)
-			monitor_client_drop(v->nb->control.monitor, v->key);
-	}
+	vif_queues_stop(&v->queues, keep);
 }
 
 /* ---- steps of the handshake -------------------------------------------- */
@@ -176,6 +126,7 @@ static int vif_announce(struct xenbus_device *dev)
 		{ "feature-rx-copy", 1 },
 		{ "feature-rx-flip", 0 },
 		{ "feature-split-event-channels", 1 },
+		{ "multi-queue-max-queues", RECORD_QUEUES_MAX },
 	};
 	struct vif *v = dev->priv;
 	int err = vif_acquire(v);
@@ -195,111 +146,31 @@ static int vif_announce(struct xenbus_device *dev)
 	return 0;
 }
 
-/* A 0 or 1 of the frontend's. */
-static int read_flag(struct xenbus_device *dev, const char *name, uint32_t def,
-		     bool *ret)
-{
-	uint32_t value;
-	int err = xs_read_u32_default(dev->xs, XS_NO_TXN, dev->otherend, name,
-				      1, def, &value);
-
-	if (err)
-		xenbus_fatal(dev, err, "reading %s/%s", dev->otherend, name);
-	else
-		*ret = value;
-	return err;
-}
-
-static int read_number(struct xenbus_device *dev, const char *name,
-		       uint32_t *ret)
-{
-	int err = xs_read_u32(dev->xs, XS_NO_TXN, dev->otherend, name,
-			      UINT32_MAX, ret);
-
-	if (err)
-		xenbus_fatal(dev, err, "reading %s/%s", dev->otherend, name);
-	return err;
-}
-
-static int read_features(struct xenbus_device *dev, uint32_t *ret)
-{
-	bool rx_copy, sg, gso4, gso6, no_csum4, csum6;
-
-	if (read_flag(dev, "request-rx-copy", 0, &rx_copy) ||
-	    read_flag(dev, "feature-sg", 0, &sg) ||
-	    read_flag(dev, "feature-gso-tcpv4", 0, &gso4) ||
-	    read_flag(dev, "feature-gso-tcpv6", 0, &gso6) ||
-	    read_flag(dev, "feature-no-csum-offload", 0, &no_csum4) ||
-	    read_flag(dev, "feature-ipv6-csum-offload", 0, &csum6))
-		return -EINVAL;
-	if (!rx_copy) {
-		xenbus_fatal(dev, -EOPNOTSUPP,
-			     "the frontend does not set request-rx-copy");
-		return -EOPNOTSUPP;
-	}
-	*ret = 0;
-	if (sg)
-		*ret |= QUEUE_SG;
-	if (sg && gso4)
-		*ret |= QUEUE_GSO_TCPV4;
-	if (sg && gso6)
-		*ret |= QUEUE_GSO_TCPV6;
-	if (!no_csum4)
-		*ret |= QUEUE_CSUM_IPV4;
-	if (csum6)
-		*ret |= QUEUE_CSUM_IPV6;
-	return 0;
-}
-
-/* Two channels, or one for both. */
-static int read_ports(struct xenbus_device *dev, struct vif_params *params)
-{
-	uint32_t port;
-	int err = xs_read_u32(dev->xs, XS_NO_TXN, dev->otherend,
-			      "event-channel-tx", UINT32_MAX, &port);
-
-	if (err == -ENOENT) {
-		err = read_number(dev, "event-channel", &params->tx_port);
-		params->rx_port = params->tx_port;
-		return err;
-	}
-	err = read_number(dev, "event-channel-tx", &params->tx_port);
-	if (!err)
-		err = read_number(dev, "event-channel-rx", &params->rx_port);
-	return err;
-}
-
 static int vif_connect(struct xenbus_device *dev)
 {
 	struct vif *v = dev->priv;
-	struct vif_params params = { 0 };
-	int err, fd;
+	struct queue_params params[RECORD_QUEUES_MAX];
+	uint32_t i = 0;
+	int err = vif_params_read(dev, params);
 
-	err = read_number(dev, "tx-ring-ref", &params.tx_ref);
-	if (!err)
-		err = read_number(dev, "rx-ring-ref", &params.rx_ref);
-	if (!err)
-		err = read_ports(dev, &params);
-	if (!err)
-		err = read_features(dev, &params.features);
 	if (err)
 		return err;
-	fd = record_create(&params, &v->record);
-	if (fd < 0) {
-		xenbus_fatal(dev, fd, "making a record");
-		return fd;
+	err = vif_queues_make(&v->queues, params);
+	if (err) {
+		vif_stop(v, false);
+		xenbus_fatal(dev, err, "giving the records into keeping");
+		return err;
 	}
-	err = monitor_client_keep(v->nb->control.monitor, v->key, fd);
-	close(fd);
-	if (!err)
-		err = vif_start(v, false);
+	v->fault_err = 0;
+	err = vif_queues_start(&v->queues, v->target.mac, v->bridge->sw, false,
+			       &i);
 	if (err) {
 		vif_stop(v, false);
 		xenbus_fatal(dev, err,
-			     "mapping ring-refs %u, %u and event channels "
+			     "connecting queue %u to rings %u, %u, channels "
 			     "%u, %u",
-			     params.tx_ref, params.rx_ref, params.tx_port,
-			     params.rx_port);
+			     i, params[i].tx_ref, params[i].rx_ref,
+			     params[i].tx_port, params[i].rx_port);
 	}
 	return err;
 }
@@ -328,25 +199,24 @@ static void vif_remove(struct xenbus_device *dev)
 
 /* ---- a predecessor's connection ---------------------------------------- */
 
-/* Go on where the record ends. -ENOENT: there is none. */
+/* Go on where the records end. -ENOENT: there are none. */
 static int vif_revive(struct vif *v)
 {
-	int fd = monitor_client_get(v->nb->control.monitor, v->key);
-	int err;
+	uint32_t i;
+	int err = vif_queues_find(&v->queues);
 
-	if (fd < 0)
-		return fd;
-	err = record_attach(fd, &v->record);
-	close(fd);
+	if (err == -ENOENT)
+		return err;
 	if (!err)
 		err = vif_acquire(v);
 	if (!err)
-		err = vif_start(v, true);
+		err = vif_queues_start(&v->queues, v->target.mac, v->bridge->sw,
+				       true, &i);
 	if (err) {
 		log_warn("%s: cannot go on with its connection: %s",
 			 v->dev->name, strerror(-err));
 		vif_stop(v, false);
-		monitor_client_drop(v->nb->control.monitor, v->key);
+		vif_queues_drop_kept(&v->queues);
 	}
 	return err;
 }
@@ -355,18 +225,13 @@ static int vif_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 {
 	struct netback *nb = arg;
 	struct vif *v = calloc(1, sizeof(*v));
-	int err;
 
 	if (!v)
 		return -ENOMEM;
 	v->nb = nb;
 	v->dev = dev;
-	err = str_printf(v->key, sizeof(v->key), "vif/%u/%u", dev->otherend_id,
-			 dev->handle);
-	if (err < 0) {
-		free(v);
-		return err;
-	}
+	vif_queues_init(&v->queues, nb, dev->otherend_id, dev->handle, on_fault,
+			v);
 	dev->priv = v;
 	list_add_tail(&nb->vifs, &v->link);
 	*resumed = vif_revive(v) == 0;

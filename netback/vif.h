@@ -2,10 +2,10 @@
 /*
  * vif.h - a vif as a xenbus device: its handshake, its life, its revival.
  *
- * Connect reads what the frontend wrote, starts a queue on the data thread, and
- * leaves a record with the monitor, under the name "vif/N/I". A worker that
- * finds such a record goes on with the rings where its predecessor stopped; no
- * state node changes.
+ * Connect reads what the frontend wrote, starts its queues on the data thread,
+ * and leaves a record of each with the monitor. A worker that finds such
+ * records goes on with the rings where its predecessor stopped; no state node
+ * changes.
  *
  * Thread: the control thread. Logs: what became of a vif.
  */

@@ -5,260 +5,7 @@
  * XSA-423, XSA-432, XSA-448 (chains), XSA-392 and XSA-424 (no receive slots),
  * bad references. Oracle: the liar alone is broken; the other guest goes on.
  */
-#include <errno.h>
-#include <stdatomic.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "abi/netif.h"
-#include "netback/queue.h"
-#include "tests/unit/platform_world.h"
-#include "tests/unit/unit.h"
-
-#define TX_PAGES 32u
-#define RX_PAGES 64u
-
-struct guest {
-	struct platform *platform;
-	domid_t domid;
-	uint8_t mac[6];
-	struct share rings, send, recv;
-	struct ring_front tx, rx;
-	struct evtchn *tx_ev, *rx_ev;
-	uint16_t next_buffer;
-	/* the backend's side */
-	struct vif_record *record;
-	struct queue *queue;
-	atomic_int fault;
-};
-
-static struct world world;
-static domid_t back_id;
-static struct platform *back;
-static struct worker *worker;
-static struct vswitch *sw;
-static struct guest a, b;
-
-static void on_fault(void *arg, int err, const char *why)
-{
-	struct guest *g = arg;
-
-	(void)why;
-	atomic_store(&g->fault, err);
-}
-
-static int start_queue(void *arg)
-{
-	struct guest *g = arg;
-
-	return queue_start(g->queue, worker, sw);
-}
-
-static int stop_queue(void *arg)
-{
-	struct guest *g = arg;
-
-	queue_stop(g->queue);
-	return 0;
-}
-
-static int queue_make(struct guest *g, bool resume)
-{
-	struct queue_config config = {
-		.platform = back,
-		.domid = g->domid,
-		.record = g->record,
-		.resume = resume,
-		.fault = on_fault,
-		.fault_arg = g,
-	};
-	int err;
-
-	memcpy(config.mac, g->mac, 6);
-	err = queue_open(&config, &g->queue);
-	return err ? err : worker_call(worker, start_queue, g);
-}
-
-static void queue_end(struct guest *g, bool keep)
-{
-	worker_call(worker, stop_queue, g);
-	queue_close(g->queue, keep);
-	g->queue = NULL;
-}
-
-static void guest_open(struct guest *g, const char *name, uint8_t nr,
-		       uint32_t features)
-{
-	struct vif_params params;
-	int fd;
-
-	memset(g, 0, sizeof(*g));
-	g->domid = world_domain(&world, name);
-	g->platform = world_platform(&world, g->domid);
-	g->mac[0] = 2;
-	g->mac[5] = nr;
-	world_must(!platform_share(g->platform, back_id, 2, 0, &g->rings) &&
-			   !platform_share(g->platform, back_id, TX_PAGES,
-					   SHARE_PEER_READONLY, &g->send) &&
-			   !platform_share(g->platform, back_id, RX_PAGES, 0,
-					   &g->recv),
-		   "share");
-	world_must(
-		!platform_evtchn_alloc(g->platform, back_id, &g->tx_ev) &&
-			!platform_evtchn_alloc(g->platform, back_id, &g->rx_ev),
-		"evtchn");
-	ring_front_init(&g->tx, (void PV_SHARED *)g->rings.base, PV_PAGE_SIZE,
-			sizeof(struct netif_tx_request));
-	ring_front_init(&g->rx,
-			(void PV_SHARED *)((uint8_t *)g->rings.base + 4096),
-			PV_PAGE_SIZE, sizeof(struct netif_rx_response));
-	params = (struct vif_params){
-		.tx_ref = g->rings.first_ref,
-		.rx_ref = g->rings.first_ref + 1,
-		.tx_port = evtchn_port(g->tx_ev),
-		.rx_port = evtchn_port(g->rx_ev),
-		.features = features,
-	};
-	fd = record_create(&params, &g->record);
-	world_must(fd >= 0, "record");
-	close(fd);
-	world_must(!queue_make(g, false), "queue");
-}
-
-static void guest_close(struct guest *g)
-{
-	if (g->queue)
-		queue_end(g, false);
-	record_unmap(g->record);
-	evtchn_close(g->tx_ev);
-	evtchn_close(g->rx_ev);
-	(void)platform_unshare(g->platform, &g->rings);
-	(void)platform_unshare(g->platform, &g->send);
-	(void)platform_unshare(g->platform, &g->recv);
-	platform_close(g->platform);
-	UNIT_CHECK(!lite_domain_destroy(world.dom0, g->domid));
-}
-
-#define ALL                                                                    \
-	(QUEUE_SG | QUEUE_GSO_TCPV4 | QUEUE_GSO_TCPV6 | QUEUE_CSUM_IPV4 |      \
-	 QUEUE_CSUM_IPV6)
-
-static void setup_with(uint32_t features_of_b)
-{
-	world_open(&world);
-	back_id = world_domain(&world, "netback");
-	back = world_platform(&world, back_id);
-	world_must(!worker_open("net-test", 20000, &worker), "worker");
-	world_must(!switch_open(&sw), "switch");
-	guest_open(&a, "guest-a", 1, ALL);
-	guest_open(&b, "guest-b", 2, features_of_b);
-}
-
-static void setup(void)
-{
-	setup_with(ALL);
-}
-
-static void teardown(void)
-{
-	guest_close(&a);
-	guest_close(&b);
-	worker_close(worker);
-	switch_close(sw);
-	platform_close(back);
-	UNIT_CHECK(!lite_domain_destroy(world.dom0, back_id));
-	UNIT_CHECK(world_close(&world));
-}
-
-/* Until cond, at most two seconds. */
-#define AWAIT(cond)                                                            \
-	({                                                                     \
-		bool met = false;                                              \
-		for (int tries = 0; tries < 2000 && !(met = (cond)); tries++)  \
-			usleep(1000);                                          \
-		met;                                                           \
-	})
-
-/* ---- a guest's acts ------------------------------------------------------ */
-
-static void tx_request(struct guest *g, struct netif_tx_request req)
-{
-	ring_front_put(&g->tx, &req, sizeof(req));
-}
-
-static void tx_show(struct guest *g)
-{
-	if (ring_front_push(&g->tx))
-		evtchn_notify(g->tx_ev);
-}
-
-/* An Ethernet frame in page of the send region, for to. */
-static struct netif_tx_request tx_frame(struct guest *g, const struct guest *to,
-					unsigned page, uint16_t size)
-{
-	uint8_t *p = (uint8_t *)g->send.base + (size_t)page * PV_PAGE_SIZE;
-
-	memcpy(p, to->mac, 6);
-	memcpy(p + 6, g->mac, 6);
-	p[12] = 0x88;
-	p[13] = 0xb5;
-	for (unsigned i = 14; i < size && i < PV_PAGE_SIZE; i++)
-		p[i] = (uint8_t)(i * 3 + page);
-	return (struct netif_tx_request){
-		.gref = g->send.first_ref + page,
-		.id = (uint16_t)page,
-		.size = size,
-	};
-}
-
-/* The status of the next response, INT16_MAX when none comes. */
-static int tx_status(struct guest *g, uint16_t *id)
-{
-	struct netif_tx_response rsp;
-
-	if (!AWAIT(ring_front_pending(&g->tx) > 0))
-		return INT16_MAX;
-	ring_front_get(&g->tx, &rsp, sizeof(rsp));
-	*id = rsp.id;
-	return rsp.status;
-}
-
-static void rx_post(struct guest *g, unsigned nr)
-{
-	while (nr--) {
-		struct netif_rx_request req = {
-			.id = g->next_buffer,
-			.gref = g->recv.first_ref + g->next_buffer % RX_PAGES,
-		};
-
-		g->next_buffer++;
-		ring_front_put(&g->rx, &req, sizeof(req));
-	}
-	(void)!ring_front_push(&g->rx);
-}
-
-static bool rx_response(struct guest *g, struct netif_rx_response *rsp)
-{
-	if (!AWAIT(ring_front_pending(&g->rx) > 0))
-		return false;
-	ring_front_get(&g->rx, rsp, sizeof(*rsp));
-	return true;
-}
-
-/* Is g served? One frame to the other guest is taken and answered. */
-static bool served(struct guest *g, struct guest *other)
-{
-	uint16_t id;
-
-	tx_request(g, tx_frame(g, other, 9, 60));
-	tx_show(g);
-	return tx_status(g, &id) == NETIF_RSP_OKAY && id == 9;
-}
-
-static bool broken(struct guest *g, int err)
-{
-	return AWAIT(atomic_load(&g->fault) == err);
-}
+#include "tests/hostile/net_guest.h"
 
 /* ---- tests --------------------------------------------------------------- */
 
@@ -354,7 +101,7 @@ static void breaks_a_guest_with_endless_extras(void)
 	r.flags = NETTXF_extra_info;
 	tx_request(&a, r);
 	for (int i = 0; i < 200; i++)
-		ring_front_put(&a.tx, extra, sizeof(extra));
+		ring_front_put(&a.q[0].tx, extra, sizeof(extra));
 	tx_show(&a);
 	UNIT_CHECK(broken(&a, -EPROTO));
 	UNIT_CHECK(served(&b, &a));
@@ -367,9 +114,9 @@ static void breaks_a_guest_with_an_impossible_transmit_producer(void)
 
 	for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
 		setup();
-		__atomic_store_n((uint32_t *)a.rings.base, lies[i],
+		__atomic_store_n((uint32_t *)a.q[0].rings.base, lies[i],
 				 __ATOMIC_RELEASE);
-		evtchn_notify(a.tx_ev);
+		evtchn_notify(a.q[0].tx_ev);
 		UNIT_CHECK(broken(&a, -EPROTO));
 		UNIT_CHECK(served(&b, &a));
 		teardown();
@@ -381,7 +128,8 @@ static void breaks_a_guest_with_an_impossible_receive_producer(void)
 	uint32_t *prod;
 
 	setup();
-	prod = (uint32_t *)(void *)((uint8_t *)a.rings.base + PV_PAGE_SIZE);
+	prod = (uint32_t *)(void *)((uint8_t *)a.q[0].rings.base +
+				    PV_PAGE_SIZE);
 	__atomic_store_n(prod, 0x80000000u, __ATOMIC_RELEASE);
 	/* It shows when somebody sends there; that one is not harmed. */
 	UNIT_CHECK(served(&b, &a));
@@ -414,9 +162,8 @@ static void drops_for_a_guest_that_posts_no_buffers(void)
 		UNIT_REQUIRE(tx_status(&a, &id) == NETIF_RSP_OKAY);
 		UNIT_REQUIRE(tx_status(&a, &id) == NETIF_RSP_OKAY);
 	}
-	UNIT_CHECK(ring_front_pending(&b.rx) == 0);
-	worker_call(worker, stop_queue, &b);
-	stats = queue_stats(b.queue);
+	UNIT_CHECK(ring_front_pending(&b.q[0].rx) == 0);
+	stats = port_stats(&b, 0);
 	UNIT_CHECK(stats.rx_full == 5100 && stats.rx_frames == 0);
 	teardown();
 }
@@ -434,8 +181,8 @@ static void gives_back_buffers_that_cannot_be_written(void)
 	/* Somebody else's reference, in our space. */
 	lies[2] = (struct netif_rx_request){ .id = 72, .gref = 0 };
 	for (int i = 0; i < 3; i++)
-		ring_front_put(&b.rx, &lies[i], sizeof(lies[i]));
-	(void)!ring_front_push(&b.rx);
+		ring_front_put(&b.q[0].rx, &lies[i], sizeof(lies[i]));
+	(void)!ring_front_push(&b.q[0].rx);
 	for (int i = 0; i < 3; i++) {
 		UNIT_CHECK(served(&a, &b));
 		UNIT_REQUIRE(rx_response(&b, &rsp));
@@ -540,8 +287,8 @@ static void drops_what_a_guest_cannot_receive(void)
 static void notices_a_guest_that_is_gone(void)
 {
 	setup();
-	evtchn_close(a.tx_ev);
-	a.tx_ev = NULL;
+	evtchn_close(a.q[0].tx_ev);
+	a.q[0].tx_ev = NULL;
 	UNIT_CHECK(broken(&a, -EPIPE));
 	UNIT_CHECK(served(&b, &a));
 	teardown();
@@ -562,12 +309,12 @@ static void a_successor_goes_on_with_both_rings(void)
 			     rsp.status == 60 + i);
 		if (i % 5 != 4)
 			continue;
-		queue_end(&a, true);
-		queue_end(&b, true);
-		UNIT_REQUIRE(!queue_make(&b, true) && !queue_make(&a, true));
+		port_end(&a, true);
+		port_end(&b, true);
+		UNIT_REQUIRE(!port_make(&b, true) && !port_make(&a, true));
 	}
-	UNIT_CHECK(ring_front_pending(&a.tx) == 0);
-	UNIT_CHECK(ring_front_pending(&b.rx) == 0);
+	UNIT_CHECK(ring_front_pending(&a.q[0].tx) == 0);
+	UNIT_CHECK(ring_front_pending(&b.q[0].rx) == 0);
 	UNIT_CHECK(!atomic_load(&a.fault) && !atomic_load(&b.fault));
 	teardown();
 }

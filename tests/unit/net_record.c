@@ -178,25 +178,40 @@ static void refuses_indices_that_belong_to_no_ring(void)
 
 static void a_record_survives_its_maker(void)
 {
-	struct vif_params params = { .tx_ref = 1,
-				     .rx_ref = 2,
-				     .tx_port = 3,
-				     .rx_port = 4,
-				     .features = 5 };
-	struct vif_record *r, *again;
+	struct queue_params params = {
+		.domid = 7,
+		.handle = 1,
+		.queue = 2,
+		.nr_queues = 3,
+		.features = 5,
+		.tx_ref = 1,
+		.rx_ref = 2,
+		.tx_port = 3,
+		.rx_port = 4,
+	};
+	struct queue_record *r, *again;
 	int fd = record_create(&params, &r);
 
 	UNIT_REQUIRE(fd >= 0);
 	r->tx.committed = 99;
 	record_unmap(r);
-	UNIT_REQUIRE(!record_attach(fd, &again));
+	UNIT_REQUIRE(!record_attach(fd, 7, 1, 2, &again));
 	UNIT_CHECK(!memcmp(&again->params, &params, sizeof(params)));
 	UNIT_CHECK(again->tx.committed == 99);
+	/* Somebody else's, or of a connection that cannot be. */
+	UNIT_CHECK(record_attach(fd, 8, 1, 2, &r) == -EPROTO);
+	UNIT_CHECK(record_attach(fd, 7, 0, 2, &r) == -EPROTO);
+	UNIT_CHECK(record_attach(fd, 7, 1, 1, &r) == -EPROTO);
+	again->params.nr_queues = 2;
+	UNIT_CHECK(record_attach(fd, 7, 1, 2, &r) == -EPROTO);
+	again->params.nr_queues = RECORD_QUEUES_MAX + 1;
+	UNIT_CHECK(record_attach(fd, 7, 1, 2, &r) == -EPROTO);
+	again->params.nr_queues = 3;
 	again->magic++;
+	UNIT_CHECK(record_attach(fd, 7, 1, 2, &r) == -EPROTO);
 	record_unmap(again);
-	UNIT_CHECK(record_attach(fd, &again) == -EPROTO);
 	UNIT_CHECK(!ftruncate(fd, 100));
-	UNIT_CHECK(record_attach(fd, &again) == -EPROTO);
+	UNIT_CHECK(record_attach(fd, 7, 1, 2, &again) == -EPROTO);
 	close(fd);
 }
 

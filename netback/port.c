@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * port.c - a vif's queues as one port of the switch; see port.h. Neighbours:
+ * queue.c (one queue), flow.c (which one), switch.c; vif_queues.c calls. Data
+ * thread but for open and close.
+ */
+#include "netback/port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netback/flow.h"
+#include "netback/nic.h"
+
+struct vif_port {
+	struct switch_port port;
+	struct queue_common common;
+	struct queue *queues[RECORD_QUEUES_MAX];
+	uint32_t nr_queues;
+	uint32_t dirty; /* queues to flush, a bit for each */
+	struct flow_key key;
+	queue_fault_fn *fault;
+	void *fault_arg;
+};
+
+/* One queue is at fault, and with it the vif: the others stop too. */
+static void port_fail(void *arg, int err, const char *why)
+{
+	struct vif_port *p = arg;
+
+	for (uint32_t i = 0; i < p->nr_queues; i++)
+		queue_stop(p->queues[i]);
+	switch_remove(&p->port);
+	p->fault(p->fault_arg, err, why);
+}
+
+static uint32_t choose_queue(const struct vif_port *p,
+			     const struct frame *frame)
+{
+	struct flow flow;
+
+	if (p->nr_queues == 1)
+		return 0;
+	flow_parse(frame->head, frame->head_bytes, &flow);
+	return flow_hash(&p->key, &flow) % p->nr_queues;
+}
+
+static int port_deliver(struct switch_port *port, const struct frame *frame)
+{
+	struct vif_port *p = container_of(port, struct vif_port, port);
+	uint32_t i = choose_queue(p, frame);
+	int err = queue_deliver(p->queues[i], frame);
+
+	if (!err)
+		p->dirty |= 1u << i;
+	return err;
+}
+
+static void port_flush(struct switch_port *port)
+{
+	struct vif_port *p = container_of(port, struct vif_port, port);
+
+	for (; p->dirty; p->dirty &= p->dirty - 1)
+		queue_flush(p->queues[__builtin_ctz(p->dirty)]);
+}
+
+static const struct switch_port_ops vif_port_ops = {
+	.deliver = port_deliver,
+	.flush = port_flush,
+};
+
+/* ---- life -------------------------------------------------------------- */
+
+int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
+		  uint32_t *ret_queue)
+{
+	struct vif_port *p = calloc(1, sizeof(*p));
+	uint32_t can, i = 0;
+	int err;
+
+	_Static_assert(RECORD_QUEUES_MAX <= 8 * sizeof(p->dirty), "dirty");
+	*ret_queue = 0;
+	if (!p)
+		return -ENOMEM;
+	can = config->records[0]->params.features;
+	p->port.ops = &vif_port_ops;
+	memcpy(p->port.mac, config->mac, PACKET_MAC_BYTES);
+	p->fault = config->fault;
+	p->fault_arg = config->fault_arg;
+	p->common = (struct queue_common){
+		.platform = config->platform,
+		.domid = config->domid,
+		.port = &p->port,
+		.features = can,
+		.fault = port_fail,
+		.fault_arg = p,
+	};
+	err = flow_key_init(&p->key);
+	if (!err && ~can & (QUEUE_CSUM_IPV4 | QUEUE_CSUM_IPV6)) {
+		p->common.bounce = malloc(NIC_FRAME_MAX);
+		err = p->common.bounce ? 0 : -ENOMEM;
+	}
+	for (; !err && i < config->nr_queues; i++) {
+		*ret_queue = i;
+		err = queue_open(&p->common, config->records[i], config->resume,
+				 &p->queues[i]);
+		p->nr_queues += !err;
+	}
+	if (err) {
+		vif_port_close(p, config->resume);
+		return err;
+	}
+	*ret = p;
+	return 0;
+}
+
+void vif_port_close(struct vif_port *port, bool keep)
+{
+	if (!port)
+		return;
+	for (uint32_t i = 0; i < port->nr_queues; i++)
+		queue_close(port->queues[i], keep);
+	free(port->common.bounce);
+	free(port);
+}
+
+int vif_port_start(struct vif_port *port, struct worker *worker,
+		   struct vswitch *sw)
+{
+	int err = 0;
+
+	switch_add(sw, &port->port);
+	for (uint32_t i = 0; !err && i < port->nr_queues; i++)
+		err = queue_start(port->queues[i], worker);
+	if (err)
+		vif_port_stop(port);
+	return err;
+}
+
+void vif_port_stop(struct vif_port *port)
+{
+	for (uint32_t i = 0; i < port->nr_queues; i++)
+		queue_stop(port->queues[i]);
+	switch_remove(&port->port);
+}
+
+struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue)
+{
+	return queue_stats(port->queues[queue]);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue_private.h - between queue.c (a queue's life), queue_tx.c (frames from
+ * the guest) and queue_rx.c (frames to it). Data thread.
+ */
+#ifndef NETBACK_QUEUE_PRIVATE_H
+#define NETBACK_QUEUE_PRIVATE_H
+
+#include "abi/netif.h"
+#include "grant/grant.h"
+#include "netback/queue.h"
+
+struct queue {
+	struct work_source src;
+	struct queue_common *common;
+	struct half tx, rx;
+	struct netif_rx_request posted[RECORD_SLOTS];
+	struct evtchn *tx_ev, *rx_ev; /* the same: one channel for both */
+	struct grant_cache *cache;
+	struct grant_map tx_map, rx_map;
+	bool broken;
+	struct queue_stats stats;
+};
+
+/* The frontend is at fault or gone: stop, and say so once. */
+void queue_peer_fault(struct queue *q, int err, const char *why);
+
+/* ---- queue_tx.c ---- */
+
+/* Take, forward and answer chains that cost about budget units. */
+unsigned queue_tx_poll(struct queue *q, unsigned budget);
+
+#endif /* NETBACK_QUEUE_PRIVATE_H */

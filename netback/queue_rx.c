@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * queue_rx.c - frames to a guest: into the buffers that it has posted; see
+ * queue.h. Neighbours: frame.c (the copy), record.c; port.c calls. Data thread.
+ */
+#include <errno.h>
+
+#include "netback/queue_private.h"
+
+/* Take over the buffers that the guest has posted by now. */
+static int rx_fill(struct queue *q)
+{
+	int n;
+
+	while ((n = ring_back_pending(&q->rx.ring)) > 0) {
+		uint32_t slot = q->rx.ring.req_cons & (RECORD_SLOTS - 1);
+
+		ring_back_get(&q->rx.ring, &q->posted[slot],
+			      sizeof(q->posted[slot]));
+	}
+	return n;
+}
+
+/* The i-th posted buffer that nothing was put into yet. */
+static const struct netif_rx_request *rx_buffer(const struct queue *q,
+						uint32_t i)
+{
+	uint32_t idx = q->rx.ring.rsp_prod + q->rx.nr_staged + i;
+
+	return &q->posted[idx & (RECORD_SLOTS - 1)];
+}
+
+static bool rx_can_take(const struct queue *q, const struct frame *frame,
+			uint32_t nr_pages)
+{
+	if (nr_pages > 1 && !(q->common->features & QUEUE_SG))
+		return false;
+	switch (frame->meta.gso) {
+	case PACKET_GSO_NONE: return true;
+	case PACKET_GSO_TCPV4: return q->common->features & QUEUE_GSO_TCPV4;
+	case PACKET_GSO_TCPV6: return q->common->features & QUEUE_GSO_TCPV6;
+	}
+	return false;
+}
+
+static bool rx_needs_csum(const struct queue *q, const struct frame *frame)
+{
+	if (!frame->meta.csum_blank)
+		return false;
+	return !(q->common->features &
+		 (frame->layout.ipv6 ? QUEUE_CSUM_IPV6 : QUEUE_CSUM_IPV4));
+}
+
+/* Copy the frame into nr_pages posted buffers; the second slot may be an
+ * extra's. Returns 0, or the error of a buffer that could not be mapped. */
+static int rx_copy(struct queue *q, const struct frame *frame,
+		   uint32_t nr_pages, uint32_t nr_extras)
+{
+	struct frame_cursor at = { 0 };
+
+	for (uint32_t i = 0; i < nr_pages; i++) {
+		grant_ref_t ref = rx_buffer(q, i ? i + nr_extras : 0)->gref;
+		uint32_t left = frame->size_bytes - at.done_bytes;
+		void PV_SHARED *page;
+		int err = grant_cache_get(q->cache, ref, true, &page);
+
+		if (err)
+			return err;
+		frame_copy_out(frame, &at, page,
+			       left < PV_PAGE_SIZE ? left : PV_PAGE_SIZE);
+		grant_cache_put(q->cache, ref);
+	}
+	return 0;
+}
+
+static void rx_stage_extra(struct queue *q, const struct packet_meta *meta)
+{
+	struct netif_extra_info extra = { .type = XEN_NETIF_EXTRA_TYPE_GSO };
+
+	extra.u.gso.size = meta->gso_size;
+	extra.u.gso.type = meta->gso == PACKET_GSO_TCPV4
+				   ? XEN_NETIF_GSO_TYPE_TCPV4
+				   : XEN_NETIF_GSO_TYPE_TCPV6;
+	half_stage(&q->rx, &extra);
+}
+
+static void rx_stage(struct queue *q, const struct frame *frame,
+		     uint32_t nr_pages)
+{
+	uint32_t left = frame->size_bytes;
+	uint16_t flags = 0;
+
+	if (frame->meta.csum_blank)
+		flags = NETRXF_csum_blank | NETRXF_data_validated;
+	else if (frame->meta.data_validated)
+		flags = NETRXF_data_validated;
+	if (frame->meta.gso != PACKET_GSO_NONE)
+		flags |= NETRXF_extra_info;
+	for (uint32_t i = 0; i < nr_pages; i++) {
+		uint32_t n = left < PV_PAGE_SIZE ? left : PV_PAGE_SIZE;
+		struct netif_rx_response rsp = {
+			.id = rx_buffer(q, 0)->id,
+			.flags = flags,
+			.status = (int16_t)n,
+		};
+
+		left -= n;
+		if (left)
+			rsp.flags |= NETRXF_more_data;
+		half_stage(&q->rx, &rsp);
+		if (flags & NETRXF_extra_info)
+			rx_stage_extra(q, &frame->meta);
+		flags = 0;
+	}
+}
+
+/* Give unusable buffers back, each as a failed frame of its own. */
+static void rx_stage_errors(struct queue *q, uint32_t nr)
+{
+	while (nr--) {
+		struct netif_rx_response rsp = {
+			.id = rx_buffer(q, 0)->id,
+			.status = NETIF_RSP_ERROR,
+		};
+
+		half_stage(&q->rx, &rsp);
+	}
+}
+
+static int rx_put(struct queue *q, const struct frame *frame)
+{
+	uint32_t nr_pages =
+		(frame->size_bytes + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
+	uint32_t nr_extras = frame->meta.gso != PACKET_GSO_NONE;
+	int err;
+
+	if (!rx_can_take(q, frame, nr_pages)) {
+		q->stats.rx_unable++;
+		return -EOPNOTSUPP;
+	}
+	if (half_unanswered(&q->rx) < nr_pages + nr_extras) {
+		err = rx_fill(q);
+		if (err < 0) {
+			queue_peer_fault(q, err,
+					 "impossible receive producer index");
+			return err;
+		}
+		if (half_unanswered(&q->rx) < nr_pages + nr_extras) {
+			q->stats.rx_full++;
+			return -ENOBUFS;
+		}
+	}
+	if (rx_copy(q, frame, nr_pages, nr_extras)) {
+		rx_stage_errors(q, nr_pages + nr_extras);
+		q->stats.rx_errors++;
+		return 0;
+	}
+	rx_stage(q, frame, nr_pages);
+	q->stats.rx_frames++;
+	q->stats.rx_bytes += frame->size_bytes;
+	return 0;
+}
+
+int queue_deliver(struct queue *q, const struct frame *frame)
+{
+	struct frame plain;
+	int err;
+
+	if (frame->meta.gso != PACKET_GSO_NONE || !rx_needs_csum(q, frame))
+		return rx_put(q, frame);
+	plain = *frame;
+	err = frame_fill_csum(&plain, q->common->bounce);
+	if (err) {
+		q->stats.rx_unable++;
+		return err;
+	}
+	return rx_put(q, &plain);
+}
+
+void queue_flush(struct queue *q)
+{
+	if (half_commit(&q->rx))
+		evtchn_notify(q->rx_ev);
+}

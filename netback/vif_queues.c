@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vif_queues.c - the queues of one vif, see vif_queues.h. Neighbours: port.c
+ * (the queues on their thread), record.c; vif.c calls. Control thread.
+ */
+#include "netback/vif_queues.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void vif_queues_init(struct vif_queues *qs, struct netback *nb, domid_t domid,
+		     uint32_t handle, queue_fault_fn *fault, void *fault_arg)
+{
+	*qs = (struct vif_queues){
+		.nb = nb,
+		.domid = domid,
+		.handle = handle,
+		.fault = fault,
+		.fault_arg = fault_arg,
+	};
+}
+
+/* ---- with the monitor -------------------------------------------------- */
+
+struct key {
+	char text[MONITOR_KEY_MAX];
+};
+
+static struct key record_key(const struct vif_queues *qs, uint32_t i)
+{
+	struct key k;
+
+	_Static_assert(sizeof("vif/4294967295/4294967295/q4294967295") <=
+			       MONITOR_KEY_MAX,
+		       "every key fits");
+	snprintf(k.text, sizeof(k.text), "vif/%u/%u/q%u", qs->domid, qs->handle,
+		 i);
+	return k;
+}
+
+static struct monitor_client *monitor_of(const struct vif_queues *qs)
+{
+	return qs->nb->control.monitor;
+}
+
+void vif_queues_drop_kept(struct vif_queues *qs)
+{
+	for (uint32_t i = 0; i < RECORD_QUEUES_MAX; i++)
+		if (monitor_client_drop(monitor_of(qs), record_key(qs, i).text))
+			break;
+}
+
+int vif_queues_make(struct vif_queues *qs, const struct queue_params *params)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < params->nr_queues; i++) {
+		int fd = record_create(&params[i], &qs->records[i]);
+
+		if (fd < 0)
+			return fd;
+		qs->nr++;
+		err = monitor_client_keep(monitor_of(qs),
+					  record_key(qs, i).text, fd);
+		close(fd);
+	}
+	return err;
+}
+
+static int find_record(struct vif_queues *qs, uint32_t i)
+{
+	int fd = monitor_client_get(monitor_of(qs), record_key(qs, i).text);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = record_attach(fd, qs->domid, qs->handle, i, &qs->records[i]);
+	close(fd);
+	if (!err)
+		qs->nr++;
+	return err;
+}
+
+int vif_queues_find(struct vif_queues *qs)
+{
+	int err = find_record(qs, 0);
+	uint32_t nr;
+
+	if (err)
+		return err;
+	nr = qs->records[0]->params.nr_queues;
+	for (uint32_t i = 1; !err && i < nr; i++) {
+		err = find_record(qs, i);
+		/* All of one connection, or it is none. */
+		if (err == -ENOENT ||
+		    (!err && qs->records[i]->params.nr_queues != nr))
+			err = -EPROTO;
+	}
+	return err;
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+struct start {
+	struct vif_queues *qs;
+	struct vswitch *sw;
+};
+
+static int start_on_thread(void *arg)
+{
+	struct start *s = arg;
+
+	return vif_port_start(s->qs->port, s->qs->nb->worker, s->sw);
+}
+
+static int stop_on_thread(void *arg)
+{
+	struct vif_queues *qs = arg;
+
+	vif_port_stop(qs->port);
+	return 0;
+}
+
+int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
+		     struct vswitch *sw, bool resume, uint32_t *ret_queue)
+{
+	struct vif_port_config config = {
+		.platform = qs->nb->control.platform,
+		.domid = qs->domid,
+		.records = qs->records,
+		.nr_queues = qs->nr,
+		.resume = resume,
+		.fault = qs->fault,
+		.fault_arg = qs->fault_arg,
+	};
+	struct start s = { .qs = qs, .sw = sw };
+	int err;
+
+	memcpy(config.mac, mac, sizeof(config.mac));
+	err = vif_port_open(&config, &qs->port, ret_queue);
+	if (err)
+		return err;
+	err = worker_call(qs->nb->worker, start_on_thread, &s);
+	if (err) {
+		vif_port_close(qs->port, resume);
+		qs->port = NULL;
+	}
+	return err;
+}
+
+void vif_queues_stop(struct vif_queues *qs, bool keep)
+{
+	if (qs->port) {
+		worker_call(qs->nb->worker, stop_on_thread, qs);
+		vif_port_close(qs->port, keep);
+		qs->port = NULL;
+	}
+	if (qs->nr && !keep)
+		vif_queues_drop_kept(qs);
+	while (qs->nr)
+		record_unmap(qs->records[--qs->nr]);
+}
+
+struct sum {
+	const struct vif_queues *qs;
+	struct queue_stats total;
+};
+
+static int sum_on_thread(void *arg)
+{
+	struct sum *sum = arg;
+	struct queue_stats *t = &sum->total;
+
+	for (uint32_t i = 0; i < sum->qs->nr; i++) {
+		struct queue_stats s = vif_port_stats(sum->qs->port, i);
+
+		t->tx_frames += s.tx_frames;
+		t->tx_bytes += s.tx_bytes;
+		t->tx_errors += s.tx_errors;
+		t->rx_frames += s.rx_frames;
+		t->rx_bytes += s.rx_bytes;
+		t->rx_full += s.rx_full;
+		t->rx_unable += s.rx_unable;
+		t->rx_errors += s.rx_errors;
+	}
+	return 0;
+}
+
+struct queue_stats vif_queues_stats(const struct vif_queues *qs)
+{
+	struct sum sum = { .qs = qs };
+
+	if (qs->port)
+		worker_call(qs->nb->worker, sum_on_thread, &sum);
+	return sum.total;
+}

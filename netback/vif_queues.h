@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vif_queues.h - all queues of one vif as one thing: made, kept, started, taken
+ * over, stopped and closed together.
+ *
+ * With the monitor, queue I of vif V of domain N keeps its record as
+ * vif/N/V/qI. Records are kept and dropped in the order of the queues: without
+ * the first one nobody looks for the others.
+ *
+ * Thread: the control thread. Logs: never.
+ */
+#ifndef NETBACK_VIF_QUEUES_H
+#define NETBACK_VIF_QUEUES_H
+
+#include "netback/port.h"
+#include "netback/vif.h"
+
+struct vif_queues {
+	struct netback *nb;
+	domid_t domid;
+	uint32_t handle;
+	uint32_t nr; /* 0: there are none */
+	struct queue_record *records[RECORD_QUEUES_MAX];
+	struct vif_port *port; /* NULL: not connected */
+	/* The vif's own fault, on the data thread. */
+	queue_fault_fn *fault;
+	void *fault_arg;
+};
+
+void vif_queues_init(struct vif_queues *qs, struct netback *nb, domid_t domid,
+		     uint32_t handle, queue_fault_fn *fault, void *fault_arg);
+
+/*
+ * New records as params[0 .. nr_queues-1] say, given into keeping. What failed
+ * half-way is vif_queues_stop's.
+ */
+int vif_queues_make(struct vif_queues *qs,
+		    const struct queue_params *params) PV_MUST_CHECK;
+/* A predecessor's records, all of them. -ENOENT: there are none. */
+int vif_queues_find(struct vif_queues *qs) PV_MUST_CHECK;
+/*
+ * Rings, channels and a place in the switch, as the records say; resume: where
+ * they end. *ret_queue: which queue failed.
+ */
+int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
+		     struct vswitch *sw, bool resume,
+		     uint32_t *ret_queue) PV_MUST_CHECK;
+/* keep: channels and records stay for a successor. Idempotent. */
+void vif_queues_stop(struct vif_queues *qs, bool keep);
+/* Drop what the monitor keeps of this device, whoever gave it. */
+void vif_queues_drop_kept(struct vif_queues *qs);
+/* What all queues did so far; zero when there are none. */
+struct queue_stats vif_queues_stats(const struct vif_queues *qs);
+
+#endif /* NETBACK_VIF_QUEUES_H */
