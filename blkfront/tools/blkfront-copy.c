@@ -146,6 +146,7 @@ static int open_disk(struct place *p, const struct options *opt)
 
 	p->disk.run_dir = opt->run_dir;
 	p->disk.buf_bytes = COPY_BUFFERS;
+	p->disk.nr_queues = COPY_MOVERS;
 	err = blkfront_open(&p->disk, &p->end.bf, why, sizeof(why));
 	if (err) {
 		log_error("%s", why);

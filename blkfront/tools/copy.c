@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * copy.c - see copy.h. A block goes from step to step; an end that is a file
- * answers at once, one that is a disk later, from blkfront_poll.
+ * answers at once, one that is a disk later, from blkfront_queue_poll.
+ *
+ * A mover is a thread with blocks of its own and a queue of each disk. While
+ * one waits in a file's call the others go on. The first one is the caller's
+ * thread: it owns queue 0, so it stays until all have ended.
  */
 #include "blkfront/tools/copy.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "util/list.h"
@@ -26,7 +32,8 @@ enum step {
 struct block {
 	struct blkfront_io io;
 	struct copy *copy;
-	struct list link; /* in copy.idle */
+	struct mover *mover;
+	struct list link; /* in mover.idle */
 	uint8_t *data, *other;
 	uint64_t at;
 	size_t size_bytes;
@@ -34,17 +41,48 @@ struct block {
 	bool discarded;
 };
 
-struct copy {
-	const struct copy_config *config;
-	struct blkfront_info to_info; /* of a disk */
-	struct copy_progress *progress;
-	struct block blocks[COPY_DEPTH];
+struct mover {
+	struct copy *copy;
+	pthread_t thread;		  /* not the first one's */
+	struct blkfront_queue *from, *to; /* NULL: a file */
+	struct block blocks[COPY_DEPTH / COPY_MOVERS];
 	struct list idle;
 	unsigned nr_active;
-	uint64_t next;
-	int err;
+};
+
+struct copy {
+	const struct copy_config *config;
+	struct blkfront_info to_info;	/* of a disk */
+	struct copy_progress *progress; /* atomic: its parts */
+	struct mover movers[COPY_MOVERS];
+	unsigned nr_moving; /* atomic: movers that have blocks to move */
+	int ended_fd;	    /* readable when none has */
+	uint64_t next;	    /* atomic: where no block has begun yet */
+	pthread_mutex_t lock;
+	int err; /* atomic; written under the lock, once */
 	uint64_t err_at;
 };
+
+static void count(uint64_t *figure, uint64_t more)
+{
+	__atomic_add_fetch(figure, more, __ATOMIC_RELAXED);
+}
+
+static int error_of(struct copy *copy)
+{
+	return __atomic_load_n(&copy->err, __ATOMIC_RELAXED);
+}
+
+/* The first one counts. */
+static void fail(struct copy *copy, int err, uint64_t at)
+{
+	pthread_mutex_lock(&copy->lock);
+	if (!copy->err) {
+		copy->err_at = at;
+		__atomic_store_n(&copy->err, err, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&copy->lock);
+}
 
 /* ---- the two ends: 0 done, 1 under way, or -errno -------------------------
  */
@@ -59,6 +97,7 @@ static void io_done(struct blkfront_io *io)
 static int submit(struct block *block, const struct copy_end *end,
 		  enum blkfront_op op, void *buf)
 {
+	struct mover *mover = block->mover;
 	int err;
 
 	block->io = (struct blkfront_io){ .op = op,
@@ -66,7 +105,9 @@ static int submit(struct block *block, const struct copy_end *end,
 					  .size_bytes = block->size_bytes,
 					  .buf = buf,
 					  .done = io_done };
-	err = blkfront_submit(end->bf, &block->io);
+	err = blkfront_queue_submit(
+		end == &block->copy->config->to ? mover->to : mover->from,
+		&block->io);
 	return err ? err : 1;
 }
 
@@ -97,7 +138,7 @@ static int write_end(struct block *block)
 	const struct copy_config *c = block->copy->config;
 	size_t done = 0;
 
-	block->copy->progress->written_bytes += block->size_bytes;
+	count(&block->copy->progress->written_bytes, block->size_bytes);
 	if (c->to.bf && c->from.bf) {
 		memcpy(block->other, block->data, block->size_bytes);
 		return submit(block, &c->to, BLKFRONT_WRITE, block->other);
@@ -141,8 +182,7 @@ static int compare(const struct block *block)
 		return 0;
 	while (block->data[i] == block->other[i])
 		i++;
-	if (!copy->err)
-		copy->err_at = block->at + i;
+	fail(copy, -EILSEQ, block->at + i);
 	return -EILSEQ;
 }
 
@@ -174,7 +214,8 @@ static int after_look(struct block *block)
 	}
 	if (is_zero(block->other, block->size_bytes)) {
 		if (block->discarded)
-			copy->progress->discarded_bytes += block->size_bytes;
+			count(&copy->progress->discarded_bytes,
+			      block->size_bytes);
 		block->step = STEP_END;
 		return 0;
 	}
@@ -203,61 +244,169 @@ static int take_step(struct block *block)
 
 static void go_on(struct block *block, int result)
 {
+	struct mover *mover = block->mover;
 	struct copy *copy = block->copy;
 
 	while (result == 0 && block->step != STEP_END)
 		result = take_step(block);
 	if (result == 1)
 		return;
-	if (result && !copy->err) {
-		copy->err = result;
-		if (result != -EILSEQ)
-			copy->err_at = block->at;
-	}
-	if (!result)
-		copy->progress->done_bytes += block->size_bytes;
-	copy->nr_active--;
-	list_add_tail(&copy->idle, &block->link);
+	if (result)
+		fail(copy, result, block->at);
+	else
+		count(&copy->progress->done_bytes, block->size_bytes);
+	mover->nr_active--;
+	list_add_tail(&mover->idle, &block->link);
 }
 
-static void begin_block(struct copy *copy)
+/* False: there is no more to begin. */
+static bool begin_block(struct mover *mover)
 {
-	struct block *block = container_of(copy->idle.next, struct block, link);
-	uint64_t left = copy->config->size_bytes - copy->next;
+	struct copy *copy = mover->copy;
+	struct block *block =
+		container_of(mover->idle.next, struct block, link);
+	uint64_t size_bytes = copy->config->size_bytes;
+	uint64_t at =
+		__atomic_fetch_add(&copy->next, COPY_BLOCK, __ATOMIC_RELAXED);
 
+	if (at >= size_bytes)
+		return false;
 	list_del(&block->link);
-	block->at = copy->next;
-	block->size_bytes = left < COPY_BLOCK ? (size_t)left : COPY_BLOCK;
+	block->at = at;
+	block->size_bytes = size_bytes - at < COPY_BLOCK
+				    ? (size_t)(size_bytes - at)
+				    : COPY_BLOCK;
 	block->step = STEP_BEGIN;
 	block->discarded = false;
-	copy->next += block->size_bytes;
-	copy->nr_active++;
+	mover->nr_active++;
 	go_on(block, 0);
+	return true;
 }
 
 /* ---- all of it ------------------------------------------------------------
  */
 
-static int poll_end(const struct copy_end *end)
+/* A lost disk's ios have all ended; the other end's go on. */
+static void poll_ends(struct mover *mover)
 {
-	int nr = end->bf ? blkfront_poll(end->bf) : 0;
+	int err = mover->from ? blkfront_queue_poll(mover->from) : 0;
+	int to_err = mover->to ? blkfront_queue_poll(mover->to) : 0;
 
-	return nr < 0 ? nr : 0;
+	if (err >= 0)
+		err = to_err;
+	if (err < 0)
+		fail(mover->copy, err, 0);
 }
 
-static void sleep_on_ends(const struct copy_config *c)
+static void sleep_on_ends(struct mover *mover)
 {
 	struct pollfd pfd[] = {
-		{ .fd = c->from.bf ? blkfront_fd(c->from.bf) : -1,
+		{ .fd = mover->from ? blkfront_queue_fd(mover->from) : -1,
 		  .events = POLLIN },
-		{ .fd = c->to.bf ? blkfront_fd(c->to.bf) : -1,
+		{ .fd = mover->to ? blkfront_queue_fd(mover->to) : -1,
 		  .events = POLLIN },
+		{ .fd = mover->copy->ended_fd, .events = POLLIN },
 	};
-	bool busy = c->from.bf && blkfront_arm(c->from.bf);
+	bool busy = mover->from && blkfront_queue_arm(mover->from);
 
-	busy = (c->to.bf && blkfront_arm(c->to.bf)) || busy;
+	busy = (mover->to && blkfront_queue_arm(mover->to)) || busy;
 	if (!busy)
 		poll(pfd, ARRAY_SIZE(pfd), PROGRESS_MS);
+}
+
+static void kick_ends(struct mover *mover)
+{
+	if (mover->from)
+		blkfront_queue_kick(mover->from);
+	if (mover->to)
+		blkfront_queue_kick(mover->to);
+}
+
+static void show_progress(struct copy *copy)
+{
+	const struct copy_config *c = copy->config;
+	struct copy_progress *p = copy->progress;
+	struct copy_progress now = {
+		__atomic_load_n(&p->done_bytes, __ATOMIC_RELAXED),
+		__atomic_load_n(&p->written_bytes, __ATOMIC_RELAXED),
+		__atomic_load_n(&p->discarded_bytes, __ATOMIC_RELAXED),
+	};
+
+	if (!error_of(copy) && !c->progress(c->arg, &now))
+		fail(copy, -ECANCELED, 0);
+}
+
+/* Are there blocks to begin, or under way? */
+static bool move_some(struct mover *mover)
+{
+	bool more = true;
+
+	while (more && !error_of(mover->copy) && !list_empty(&mover->idle)) {
+		more = begin_block(mover);
+		/* What is read from a file goes on while the next one is. */
+		kick_ends(mover);
+	}
+	poll_ends(mover);
+	return mover->nr_active || (more && !error_of(mover->copy));
+}
+
+static bool is_moving(struct copy *copy)
+{
+	/* Pairs with end_moving(). */
+	return __atomic_load_n(&copy->nr_moving, __ATOMIC_ACQUIRE);
+}
+
+/* The last one ends all: ended_fd stays readable. */
+static void end_moving(struct copy *copy)
+{
+	uint64_t one = 1;
+
+	/* Pairs with is_moving(). */
+	if (!__atomic_sub_fetch(&copy->nr_moving, 1, __ATOMIC_ACQ_REL))
+		(void)!write(copy->ended_fd, &one, sizeof(one));
+}
+
+/*
+ * Until all have ended: with fewer rings than queues others' blocks may go
+ * through the ring of a queue that is ours.
+ */
+static void *move(void *arg)
+{
+	struct mover *mover = arg;
+	struct copy *copy = mover->copy;
+	bool ended = false;
+
+	while (is_moving(copy)) {
+		bool more = move_some(mover);
+
+		if (!more && !ended) {
+			ended = true;
+			end_moving(copy);
+		}
+		if (mover == &copy->movers[0])
+			show_progress(copy);
+		if (mover->nr_active || ended)
+			sleep_on_ends(mover);
+	}
+	return NULL;
+}
+
+static void move_all(struct copy *copy)
+{
+	unsigned nr = 1;
+
+	copy->nr_moving = COPY_MOVERS;
+	while (nr < COPY_MOVERS &&
+	       !pthread_create(&copy->movers[nr].thread, NULL, move,
+			       &copy->movers[nr]))
+		nr++;
+	/* Those that there are do it all. */
+	for (unsigned i = nr; i < COPY_MOVERS; i++)
+		end_moving(copy);
+	move(&copy->movers[0]);
+	while (--nr > 0)
+		pthread_join(copy->movers[nr].thread, NULL);
+	show_progress(copy);
 }
 
 static int flush(const struct copy_config *c)
@@ -271,62 +420,56 @@ static int flush(const struct copy_config *c)
 	return err == -EOPNOTSUPP ? 0 : err;
 }
 
-/* When a disk is lost every io of it has ended; the other end's go on. */
-static void move(struct copy *copy)
+static int make_block(struct block *block, struct mover *mover)
 {
-	const struct copy_config *c = copy->config;
-
-	while (copy->nr_active || (copy->next < c->size_bytes && !copy->err)) {
-		int err;
-
-		while (!copy->err && copy->next < c->size_bytes &&
-		       !list_empty(&copy->idle))
-			begin_block(copy);
-		err = poll_end(&c->from);
-		err = err ? err : poll_end(&c->to);
-		if (!copy->err)
-			copy->err = err;
-		if (!copy->err && !c->progress(c->arg, copy->progress))
-			copy->err = -ECANCELED;
-		if (copy->nr_active)
-			sleep_on_ends(c);
-	}
-}
-
-static int make_blocks(struct copy *copy)
-{
-	const struct copy_config *c = copy->config;
+	const struct copy_config *c = mover->copy->config;
 	struct blkfront *bf = c->from.bf ? c->from.bf : c->to.bf;
 
-	for (unsigned i = 0; i < COPY_DEPTH; i++) {
-		struct block *block = &copy->blocks[i];
-
-		block->copy = copy;
-		block->data = blkfront_buf_alloc(bf, COPY_BLOCK);
-		block->other =
-			c->to.bf ? blkfront_buf_alloc(c->to.bf, COPY_BLOCK)
-				 : malloc(COPY_BLOCK);
-		if (!block->data || !block->other)
-			return -ENOMEM;
-		list_add_tail(&copy->idle, &block->link);
-	}
+	block->copy = mover->copy;
+	block->mover = mover;
+	block->data = blkfront_buf_alloc(bf, COPY_BLOCK);
+	block->other = c->to.bf ? blkfront_buf_alloc(c->to.bf, COPY_BLOCK)
+				: malloc(COPY_BLOCK);
+	if (!block->data || !block->other)
+		return -ENOMEM;
+	list_add_tail(&mover->idle, &block->link);
 	return 0;
 }
 
-static void free_blocks(struct copy *copy)
+static int make_mover(struct copy *copy, unsigned nr)
 {
 	const struct copy_config *c = copy->config;
+	struct mover *mover = &copy->movers[nr];
+	int err = 0;
+
+	mover->copy = copy;
+	list_init(&mover->idle);
+	mover->from = c->from.bf ? blkfront_queue(c->from.bf, nr) : NULL;
+	mover->to = c->to.bf ? blkfront_queue(c->to.bf, nr) : NULL;
+	for (size_t i = 0; !err && i < ARRAY_SIZE(mover->blocks); i++)
+		err = make_block(&mover->blocks[i], mover);
+	return err;
+}
+
+static void free_block(struct block *block, const struct copy_config *c)
+{
 	struct blkfront *bf = c->from.bf ? c->from.bf : c->to.bf;
 
-	for (unsigned i = 0; i < COPY_DEPTH; i++) {
-		struct block *block = &copy->blocks[i];
+	blkfront_buf_free(bf, block->data, COPY_BLOCK);
+	if (c->to.bf)
+		blkfront_buf_free(c->to.bf, block->other, COPY_BLOCK);
+	else
+		free(block->other);
+}
 
-		blkfront_buf_free(bf, block->data, COPY_BLOCK);
-		if (c->to.bf)
-			blkfront_buf_free(c->to.bf, block->other, COPY_BLOCK);
-		else
-			free(block->other);
-	}
+static void free_copy(struct copy *copy)
+{
+	for (unsigned nr = 0; nr < COPY_MOVERS; nr++)
+		for (size_t i = 0; i < COPY_DEPTH / COPY_MOVERS; i++)
+			free_block(&copy->movers[nr].blocks[i], copy->config);
+	if (copy->ended_fd >= 0)
+		close(copy->ended_fd);
+	pthread_mutex_destroy(&copy->lock);
 	free(copy);
 }
 
@@ -342,17 +485,20 @@ int copy_run(const struct copy_config *config, struct copy_progress *ret,
 		return -ENOMEM;
 	copy->config = config;
 	copy->progress = ret;
-	list_init(&copy->idle);
+	pthread_mutex_init(&copy->lock, NULL);
+	copy->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = copy->ended_fd < 0 ? -errno : 0;
 	if (config->to.bf)
 		blkfront_info(config->to.bf, &copy->to_info);
-	err = make_blocks(copy);
+	for (unsigned nr = 0; !err && nr < COPY_MOVERS; nr++)
+		err = make_mover(copy, nr);
 	if (!err) {
-		move(copy);
+		move_all(copy);
 		err = copy->err;
 		*where = copy->err_at;
 	}
 	if (!err && !config->compare)
 		err = flush(config);
-	free_blocks(copy);
+	free_copy(copy);
 	return err;
 }

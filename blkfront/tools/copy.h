@@ -7,7 +7,8 @@
  * none else; a disk is read there first. No block is trusted to read as zeros
  * because it was discarded.
  *
- * Thread: one, which owns both disks. Logs: never.
+ * Thread: one, which owns both disks, opened with COPY_MOVERS queues; the
+ * others are started here, and end here. Logs: never.
  */
 #ifndef BLKFRONT_TOOLS_COPY_H
 #define BLKFRONT_TOOLS_COPY_H
@@ -18,8 +19,9 @@
 #include "blkfront/blkfront.h"
 #include "util/annotate.h"
 
-#define COPY_BLOCK (256u << 10)
-#define COPY_DEPTH 16u
+#define COPY_BLOCK  (256u << 10)
+#define COPY_DEPTH  16u
+#define COPY_MOVERS 4u /* threads, and queues of a disk */
 /* What a disk's region has to hold: two buffers a block. */
 #define COPY_BUFFERS (2ull * COPY_BLOCK * COPY_DEPTH)
 
