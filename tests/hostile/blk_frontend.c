@@ -42,7 +42,7 @@ static void an_impossible_producer_stops_its_own_disk_only(void)
 
 static void a_full_ring_is_allowed(void)
 {
-	uint64_t id, sum = 0;
+	uint64_t id = 0, sum = 0;
 
 	setup();
 	for (unsigned round = 0; round < 5; round++) {
