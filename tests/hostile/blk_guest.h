@@ -34,6 +34,7 @@ struct guest {
 	uint64_t next_id;
 	const struct guest *first; /* whose further queue this is, or NULL */
 	/* the backend's side */
+	struct worker *worker;
 	struct storage *st;
 	struct inflight *record;
 	struct blkback_queue *queue;
@@ -86,7 +87,7 @@ static inline void guest_open_queue(struct guest *g,
 	config.storage = g->st;
 	config.event_fd = g->event_fd;
 	world_must(!blkback_queue_open(&config, &g->queue), "queue");
-	world_must(!blkback_queue_start(g->queue, worker), "start");
+	world_must(!blkback_queue_start(g->queue, g->worker), "start");
 }
 
 static inline void guest_open(struct guest *g, const char *name,
@@ -104,16 +105,19 @@ static inline void guest_open(struct guest *g, const char *name,
 					SHARE_PEER_READONLY, &g->indirect),
 		"guest");
 	g->st = disk_open(disk_flags);
+	g->worker = worker;
 	guest_open_queue(g, like);
 }
 
-/* second becomes another queue of first's disk. */
+/* second becomes another queue of first's disk, on another data thread. */
 static inline void guest_open_second(struct guest *second,
 				     const struct guest *first,
-				     const struct inflight_params *like)
+				     const struct inflight_params *like,
+				     struct worker *on)
 {
 	*second = *first;
 	second->first = first;
+	second->worker = on;
 	guest_open_queue(second, like);
 }
 

@@ -92,6 +92,7 @@ static void a_lie_in_any_slot_of_sixteen_pages_is_answered(void)
  */
 
 static struct guest second; /* a's other queue */
+static struct worker *second_worker;
 
 static void setup_two(uint32_t features)
 {
@@ -101,12 +102,14 @@ static void setup_two(uint32_t features)
 
 	setup_like(0, &like);
 	like.queue = 1;
-	guest_open_second(&second, &a, &like);
+	world_must(!worker_open("blk-second", 20000, &second_worker), "worker");
+	guest_open_second(&second, &a, &like, second_worker);
 }
 
 static void teardown_two(void)
 {
 	guest_close(&second);
+	worker_close(second_worker);
 	teardown();
 }
 
@@ -134,6 +137,8 @@ static int16_t tell(struct guest *g, unsigned n)
 	case 2: req.sector_number = UINT64_MAX - n; break;
 	case 3: put_indirect(g, &far); return BLKIF_RSP_ERROR;
 	default: /* the truth, of pages that the other queue uses as well */
+		req.operation = BLKIF_OP_WRITE;
+		req.sector_number = g->first ? NR_SECTORS / 2 : 0;
 		put(g, &req);
 		return BLKIF_RSP_OKAY;
 	}
