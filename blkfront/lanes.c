@@ -111,9 +111,11 @@ static bool may_lead(struct lane *lane)
 {
 	if (lane->leader || (lane->kept && !lane->asleep))
 		return false;
-	if (lane->kept)
+	/* Else not written to: the keeper looks without the lock. */
+	if (lane->kept) {
 		wake_fd(lane->lanes->wake_fd);
-	lane->kept = lane->asleep = false;
+		lane->kept = lane->asleep = false;
+	}
 	return true;
 }
 
