@@ -18,8 +18,9 @@ dir=$(mktemp -d)
 : >"$dir/counts"
 : >"$dir/plan"
 
-alone='unit/limiter unit/spin unit/worker hostile/store_busy
-	system/block-limit system/block-stats system/store-restart'
+alone='unit/limiter unit/spin unit/worker unit/worker_fair unit/worker_wait
+	hostile/store_busy system/block-limit system/block-stats
+	system/store-restart'
 
 # Each test is a process group of its own, which timeout ends.
 stop_all() {
