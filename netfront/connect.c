@@ -248,7 +248,7 @@ static void channel_lost(struct netfront *nf)
 {
 	if (nf->link == LINK_UP && nf->store_gone)
 		go_down(nf, -ECONNRESET);
-	if (nf->store_gone)
+	if (nf->store_gone || !nf->dev_started)
 		rings_release(nf);
 	else
 		xenbus_otherend_lost(&nf->dev);
@@ -306,6 +306,15 @@ static bool is_cut_off(struct netfront *nf, const char **fault)
 	return rings_check(nf, fault) || ours;
 }
 
+/* Nothing that a backend does after a lie is looked at before the pause is
+ * over: it cannot keep us busy with handshakes. */
+static void turn_away(struct netfront *nf)
+{
+	xenbus_device_stop(&nf->dev);
+	nf->dev_started = false;
+	rings_release(nf);
+}
+
 void connect_events(struct netfront *nf)
 {
 	const char *fault = NULL;
@@ -322,6 +331,8 @@ void connect_events(struct netfront *nf)
 		timer_expired(nf);
 	if (!nf->store_gone)
 		store_events(nf);
+	if (nf->link == LINK_FAULTED && nf->dev_started)
+		turn_away(nf);
 }
 
 /* ---- the end --------------------------------------------------------------
@@ -352,6 +363,9 @@ static bool is_closed(struct netfront *nf)
 
 void connect_close(struct netfront *nf, uint64_t deadline_ns)
 {
+	/* Whoever was turned away is to hear that we go. */
+	if (nf->link == LINK_FAULTED && !nf->store_gone && !nf->dev_started)
+		(void)!connect_start(nf);
 	if (nf->dev_started) {
 		go_down(nf, -ESHUTDOWN);
 		if (!is_closed(nf))
