@@ -396,22 +396,29 @@ static inline int16_t ask_discard(struct guest *g, uint8_t flag,
 	return id == g->next_id ? status : NO_ANSWER;
 }
 
-/* Write and read back through the ring. */
+/* Write and read back through the ring. It has pages of its own for that, and a
+ * second queue others, and other sectors. */
 static inline bool disk_works(struct guest *g)
 {
-	struct blkif_request req = request(g, BLKIF_OP_WRITE, 3, 64);
+	uint64_t sector = g->first ? NR_SECTORS / 2 + 64 : 64;
+	uint32_t page = g->first ? 32 : 16;
+	struct blkif_request req = request(g, BLKIF_OP_WRITE, 3, sector);
 
-	for (uint32_t i = 0; i < 3; i++)
-		memset(page_of(g, i), (int)(g->next_id + i), PV_PAGE_SIZE);
+	for (uint32_t i = 0; i < 3; i++) {
+		memset(page_of(g, page + i), (int)(g->next_id + i),
+		       PV_PAGE_SIZE);
+		req.seg[i].gref = g->data.first_ref + page + i;
+	}
 	if (ask(g, &req) != BLKIF_RSP_OKAY)
 		return false;
-	req = request(g, BLKIF_OP_READ, 3, 64);
+	req = request(g, BLKIF_OP_READ, 3, sector);
 	for (uint32_t i = 0; i < 3; i++)
-		req.seg[i].gref = g->data.first_ref + 5 + i;
+		req.seg[i].gref = g->data.first_ref + page + 5 + i;
 	if (ask(g, &req) != BLKIF_RSP_OKAY)
 		return false;
 	for (uint32_t i = 0; i < 3; i++)
-		if (memcmp(page_of(g, i), page_of(g, 5 + i), PV_PAGE_SIZE))
+		if (memcmp(page_of(g, page + i), page_of(g, page + 5 + i),
+			   PV_PAGE_SIZE))
 			return false;
 	return true;
 }
