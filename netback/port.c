@@ -12,6 +12,7 @@
 
 #include "netback/flow.h"
 #include "netback/nic.h"
+#include "util/clock.h"
 
 struct vif_port {
 	struct switch_port port;
@@ -72,6 +73,11 @@ static const struct switch_port_ops vif_port_ops = {
 
 /* ---- life -------------------------------------------------------------- */
 
+void vif_port_set_rules(struct vif_port *port, const struct switch_rules *rules)
+{
+	switch_set_rules(&port->port, rules, clock_now_ns());
+}
+
 int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 		  uint32_t *ret_queue)
 {
@@ -86,6 +92,8 @@ int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 	can = config->records[0]->params.features;
 	p->port.ops = &vif_port_ops;
 	memcpy(p->port.mac, config->mac, PACKET_MAC_BYTES);
+	if (config->rules)
+		vif_port_set_rules(p, config->rules);
 	p->fault = config->fault;
 	p->fault_arg = config->fault_arg;
 	p->common = (struct queue_common){

@@ -21,6 +21,7 @@ struct vif_port_config {
 	struct platform *platform;
 	domid_t domid;
 	uint8_t mac[PACKET_MAC_BYTES];
+	const struct switch_rules *rules;    /* NULL: it may do everything */
 	struct queue_record *const *records; /* outlive the port */
 	uint32_t nr_queues;		     /* 1 .. RECORD_QUEUES_MAX */
 	bool resume;			     /* go on where the records end */
@@ -39,6 +40,8 @@ void vif_port_close(struct vif_port *port, bool keep);
 int vif_port_start(struct vif_port *port, struct worker *worker,
 		   struct vswitch *sw) PV_MUST_CHECK;
 void vif_port_stop(struct vif_port *port);
+void vif_port_set_rules(struct vif_port *port,
+			const struct switch_rules *rules);
 struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue);
 
 #endif /* NETBACK_PORT_H */

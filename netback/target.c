@@ -11,10 +11,14 @@
 #include "platform/platform.h"
 #include "util/clock.h"
 #include "util/num.h"
+#include "util/vlan.h"
 #include "xenstore-lite/xs.h"
 
 /* The monitor serves nobody meanwhile, and its worker waits. */
 #define STORE_TIMEOUT_NS (10 * NS_PER_S)
+
+/* A bridge's name with VLANs behind it. */
+#define BRIDGE_TEXT_MAX 256
 
 /* One opened uplink, shared by all vifs of its bridge. */
 struct target_uplink {
@@ -91,7 +95,8 @@ static int read_target(const struct target_set *set, struct xs *xs,
 {
 	struct vif_target t = { 0 };
 	uint32_t backend_id;
-	char mac[32];
+	char mac[32], bridge[BRIDGE_TEXT_MAX];
+	const char *vlan, *trunk;
 	int err;
 
 	err = xs_read_u32(xs, XS_NO_TXN, dir, "backend-id",
@@ -100,12 +105,15 @@ static int read_target(const struct target_set *set, struct xs *xs,
 		return explain(err, why, "reading the vif's backend-id");
 	if (backend_id != set->domid)
 		return explain(-EACCES, why, "the vif is another backend's");
-	err = xs_read_str(xs, XS_NO_TXN, dir, "bridge", t.bridge,
-			  sizeof(t.bridge));
+	err = xs_read_str(xs, XS_NO_TXN, dir, "bridge", bridge, sizeof(bridge));
 	if (err == -ENOENT)
-		t.bridge[0] = '\0';
+		bridge[0] = '\0';
 	else if (err)
 		return explain(err, why, "reading the vif's bridge");
+	/* Its VLANs are the worker's to read. */
+	vlan_split_bridge(bridge, &vlan, &trunk);
+	if (str_printf(t.bridge, sizeof(t.bridge), "%s", bridge) < 0)
+		return explain(-ENAMETOOLONG, why, "the vif's bridge name");
 	if (!bridge_name_ok(t.bridge))
 		return explain(-EINVAL, why, "the vif's bridge name");
 	err = xs_read_str(xs, XS_NO_TXN, dir, "mac", mac, sizeof(mac));

@@ -15,6 +15,7 @@
 #include "netback/bridge.h"
 #include "netback/vif_params.h"
 #include "netback/vif_queues.h"
+#include "netback/vif_rules.h"
 #include "util/num.h"
 
 struct vif {
@@ -88,6 +89,17 @@ static int vif_acquire(struct vif *v)
 			  mdev.nr_fds, &v->bridge);
 }
 
+/* What it may do on the switch; nothing changes when that cannot be read. */
+static int vif_read_rules(struct vif *v, const char **ret_node)
+{
+	struct switch_rules rules;
+	int err = vif_rules_read(v->dev, &rules, ret_node);
+
+	if (!err)
+		vif_queues_set_rules(&v->queues, &rules);
+	return err;
+}
+
 static void vif_log_stats(const struct vif *v)
 {
 	struct queue_stats s = vif_queues_stats(&v->queues);
@@ -151,10 +163,16 @@ static int vif_connect(struct xenbus_device *dev)
 	struct vif *v = dev->priv;
 	struct queue_params params[RECORD_QUEUES_MAX];
 	uint32_t i = 0;
+	const char *node;
 	int err = vif_params_read(dev, params);
 
 	if (err)
 		return err;
+	err = vif_read_rules(v, &node);
+	if (err) {
+		xenbus_fatal(dev, err, "reading %s", node);
+		return err;
+	}
 	err = vif_queues_make(&v->queues, params);
 	if (err) {
 		vif_stop(v, false);
@@ -173,6 +191,21 @@ static int vif_connect(struct xenbus_device *dev)
 			     params[i].tx_port, params[i].rx_port);
 	}
 	return err;
+}
+
+static void vif_changed(struct xenbus_device *dev, const char *node)
+{
+	struct vif *v = dev->priv;
+	int err;
+
+	if (!vif_rules_is_node(node))
+		return;
+	err = vif_read_rules(v, &node);
+	if (err)
+		log_limited(&dev->limit, LOG_WARN,
+			    "%s: %s is refused: %s; what it may do stays as it "
+			    "was",
+			    dev->name, node, strerrordesc_np(-err));
 }
 
 static int vif_disconnect(struct xenbus_device *dev)
@@ -202,6 +235,7 @@ static void vif_remove(struct xenbus_device *dev)
 /* Go on where the records end. -ENOENT: there are none. */
 static int vif_revive(struct vif *v)
 {
+	const char *node;
 	uint32_t i;
 	int err = vif_queues_find(&v->queues);
 
@@ -209,6 +243,8 @@ static int vif_revive(struct vif *v)
 		return err;
 	if (!err)
 		err = vif_acquire(v);
+	if (!err)
+		err = vif_read_rules(v, &node);
 	if (!err)
 		err = vif_queues_start(&v->queues, v->target.mac, v->bridge->sw,
 				       true, &i);
@@ -246,6 +282,7 @@ const struct xenbus_driver vif_driver = {
 	.announce = vif_announce,
 	.connect = vif_connect,
 	.disconnect = vif_disconnect,
+	.changed = vif_changed,
 	.remove = vif_remove,
 };
 

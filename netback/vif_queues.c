@@ -129,6 +129,7 @@ int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
 	struct vif_port_config config = {
 		.platform = qs->nb->control.platform,
 		.domid = qs->domid,
+		.rules = &qs->rules,
 		.records = qs->records,
 		.nr_queues = qs->nr,
 		.resume = resume,
@@ -148,6 +149,24 @@ int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
 		qs->port = NULL;
 	}
 	return err;
+}
+
+static int set_rules_on_thread(void *arg)
+{
+	struct vif_queues *qs = arg;
+
+	vif_port_set_rules(qs->port, &qs->rules);
+	return 0;
+}
+
+void vif_queues_set_rules(struct vif_queues *qs,
+			  const struct switch_rules *rules)
+{
+	if (!memcmp(&qs->rules, rules, sizeof(*rules)))
+		return;
+	memcpy(&qs->rules, rules, sizeof(*rules));
+	if (qs->port)
+		worker_call(qs->nb->worker, set_rules_on_thread, qs);
 }
 
 void vif_queues_stop(struct vif_queues *qs, bool keep)

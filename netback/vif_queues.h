@@ -19,6 +19,7 @@ struct vif_queues {
 	struct netback *nb;
 	domid_t domid;
 	uint32_t handle;
+	struct switch_rules rules;
 	uint32_t nr; /* 0: there are none */
 	struct queue_record *records[RECORD_QUEUES_MAX];
 	struct vif_port *port; /* NULL: not connected */
@@ -45,6 +46,9 @@ int vif_queues_find(struct vif_queues *qs) PV_MUST_CHECK;
 int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
 		     struct vswitch *sw, bool resume,
 		     uint32_t *ret_queue) PV_MUST_CHECK;
+/* What the vif may do on the switch, from now on or when it starts. */
+void vif_queues_set_rules(struct vif_queues *qs,
+			  const struct switch_rules *rules);
 /* keep: channels and records stay for a successor. Idempotent. */
 void vif_queues_stop(struct vif_queues *qs, bool keep);
 /* Drop what the monitor keeps of this device, whoever gave it. */

@@ -24,7 +24,9 @@ const char network_help[] =
 	"SPEC is written as in xl-network-configuration(5): mac=ADDRESS (one\n"
 	"of 00:16:3e:... is made up), bridge=NAME (without it, guests reach\n"
 	"each other through the driver domain's switch), vif=INDEX (the next\n"
-	"free one), mtu=BYTES, backend=DOMAIN ('network').\n";
+	"free one), mtu=BYTES, backend=DOMAIN ('network'). bridge=NAME.VLAN puts\n"
+	"it into a VLAN, NAME:VLAN:VLAN lets it speak those with tags. What it may\n"
+	"do on the switch can be changed later: see network-rules.\n";
 
 /* An address of Xen's block, 00:16:3e. */
 static int make_mac(uint8_t mac[6])
@@ -63,15 +65,22 @@ static int attach_one(struct pvsplit *ps, const char *command, domid_t domid,
 	const struct device_node front[] = {
 		{ "handle", handle }, { "mac", mac }, { "mtu", mtu }, { 0 }
 	};
-	const struct device_node back[] = { { "handle", handle },
-					    { "mac", mac },
-					    { "bridge", spec->bridge },
-					    { "type", "vif" },
-					    { 0 } };
+	struct device_node back[5 + SPEC_NR_RULES] = {
+		{ "handle", handle },
+		{ "mac", mac },
+		{ "bridge", spec->bridge },
+		{ "type", "vif" },
+	};
 	const struct device_node libxl[] = { { "mac", mac },
 					     { "bridge", spec->bridge },
 					     { 0 } };
 	const struct device_nodes nodes = { front, back, libxl };
+	struct spec_rule rules[SPEC_NR_RULES];
+	unsigned nr = spec_rules(spec, rules);
+
+	for (unsigned i = 0; i < nr; i++)
+		back[4 + i] =
+			(struct device_node){ rules[i].node, rules[i].text };
 
 	snprintf(handle, sizeof(handle), "%u", spec->handle);
 	snprintf(mtu, sizeof(mtu), "%u", spec->mtu);

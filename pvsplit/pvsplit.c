@@ -89,6 +89,13 @@ const struct command commands[] = {
 	  network_attach_options, 1, 2, false, network_attach_run },
 	{ "network-list", "[DOMAIN]", "list network interfaces", NULL,
 	  "pvsplit network-list", NULL, 0, 1, false, network_list_run },
+	{ "network-rules", "DOMAIN VIF [SPEC]",
+	  "show and change what an interface may do on its switch",
+	  network_rules_help,
+	  "pvsplit network-rules web 0 vlan=100,antispoof=yes,ip=10.0.0.5\n"
+	  "pvsplit network-rules web 0 stormlimit=\n"
+	  "pvsplit network-rules web 0",
+	  NULL, 2, 3, false, network_rules_run },
 	{ "network-detach", "DOMAIN VIF [--force]",
 	  "take a network interface away", NULL, "pvsplit network-detach web 0",
 	  detach_options, 2, 2, false, network_detach_run },

@@ -140,7 +140,7 @@ static void add_vif(struct run *r, uint32_t handle, const char *ip,
 	struct guest_vif *v = &r->config.vifs[r->config.nr_vifs++];
 
 	v->handle = handle;
-	snprintf(v->ip, sizeof(v->ip), "%s", ip);
+	snprintf(v->ip, sizeof(v->ip), "%.63s", ip);
 	snprintf(v->gw, sizeof(v->gw), "%s", gw);
 }
 

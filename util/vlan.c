@@ -45,19 +45,18 @@ static int take_term(const char **at, struct vlan_set *set)
 
 int vlan_parse(const char *native, const char *trunk, struct vlan_set *ret)
 {
-	struct vlan_set set = { .native = VLAN_NONE };
+	struct vlan_set set = { .limited = *native || *trunk };
 	uint32_t id;
 	int err;
 
+	set.native = set.limited ? VLAN_NONE : 0;
 	if (*native) {
 		err = num_parse_u32(native, VLAN_ID_MAX, &id);
 		if (err)
 			return err;
 		set.native = (uint16_t)id;
-		set.limited = true;
 	}
 	while (*trunk) {
-		set.limited = true;
 		err = take_term(&trunk, &set);
 		if (err)
 			return err;

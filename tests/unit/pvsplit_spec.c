@@ -212,8 +212,56 @@ static void a_guest_interface_may_have_addresses(void)
 	UNIT_CHECK(!strcmp(vif.ip, "10.0.0.2/24"));
 	UNIT_CHECK(!strcmp(vif.gw, "10.0.0.1"));
 	UNIT_CHECK(parse_guest_vif("ip=fd00::2/64,gw=fd00::1") == 0);
-	UNIT_CHECK(parse_vif("ip=10.0.0.2/24") == -EINVAL &&
+	UNIT_CHECK(parse_vif("gw=10.0.0.2") == -EINVAL &&
 		   strstr(why, "pvsplit run"));
+}
+
+static bool has_rule(const char *node, const char *text)
+{
+	struct spec_rule rules[SPEC_NR_RULES];
+	unsigned nr = spec_rules(&vif, rules);
+
+	for (unsigned i = 0; i < nr; i++)
+		if (!strcmp(rules[i].node, node))
+			return !strcmp(rules[i].text, text);
+	return false;
+}
+
+static void takes_what_an_interface_may_do(void)
+{
+	UNIT_REQUIRE(parse_vif("bridge=xenbr0.100:10:20,isolated=yes") == 0);
+	UNIT_CHECK(!strcmp(vif.bridge, "xenbr0.100:10:20"));
+	UNIT_CHECK(has_rule("isolated", "1") && !has_rule("vlan", ""));
+	UNIT_REQUIRE(parse_vif("vlan=100,trunk=10/20-25,antispoof=1,"
+			       "ip=10.0.0.5/24 fd00::5,stormlimit=500") == 0);
+	UNIT_CHECK(has_rule("vlan", "100") && has_rule("trunk", "10/20-25"));
+	UNIT_CHECK(has_rule("antispoof", "1") &&
+		   has_rule("ip", "10.0.0.5/24 fd00::5") &&
+		   has_rule("stormlimit", "500"));
+	/* Taken away again. */
+	UNIT_REQUIRE(spec_rules_parse("vlan=,isolated=no,stormlimit=0,ip=",
+				      &vif, why) == 0);
+	UNIT_CHECK(has_rule("vlan", "") && has_rule("isolated", "") &&
+		   has_rule("stormlimit", "") && has_rule("ip", "") &&
+		   !has_rule("trunk", ""));
+	UNIT_CHECK(parse_guest_vif("antispoof=yes,ip=10.0.0.2/24") == 0);
+	UNIT_CHECK(has_rule("ip", "10.0.0.2/24"));
+}
+
+static void refuses_rules_that_are_none(void)
+{
+	static const char *const bad[] = {
+		"vlan=4095",   "vlan=x",	  "trunk=0",
+		"trunk=20-10", "bridge=br0:0",	  "bridge=br0:1:x",
+		"isolated=2",  "antispoof=maybe", "stormlimit=1k",
+		"ip=10.0.0",   "ip=10.0.0.1;x",	  "stormlimit=-1",
+	};
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		UNIT_CHECK(parse_vif(bad[i]) == -EINVAL && *why);
+	UNIT_CHECK(spec_rules_parse("mac=00:16:3e:00:00:01", &vif, why) ==
+			   -EINVAL &&
+		   strstr(why, "network-attach"));
 }
 
 static void refuses_bad_addresses(void)
@@ -277,5 +325,7 @@ UNIT_MAIN("pvsplit_spec", UNIT_TEST(takes_a_disk_by_position),
 	  UNIT_TEST(an_empty_interface_takes_the_defaults),
 	  UNIT_TEST(takes_an_interface_by_name),
 	  UNIT_TEST(a_guest_interface_may_have_addresses),
+	  UNIT_TEST(takes_what_an_interface_may_do),
+	  UNIT_TEST(refuses_rules_that_are_none),
 	  UNIT_TEST(refuses_bad_addresses), UNIT_TEST(refuses_a_bad_mac),
 	  UNIT_TEST(refuses_an_interface_it_does_not_know))
