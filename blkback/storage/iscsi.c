@@ -444,7 +444,11 @@ static int disk_submit(struct storage_channel *ch, struct storage_io *io)
 
 static bool disk_flush(struct storage_channel *ch)
 {
-	push(channel_of(ch));
+	struct iscsi_channel *c = channel_of(ch);
+
+	push(c);
+	if (c->link.lost)
+		link_wake(&c->link);
 	return true;
 }
 

@@ -313,10 +313,24 @@ static void fail_waiting(struct link *l)
 		end(container_of(pos, struct link_slot, link), -EIO);
 }
 
+static void arm_timer(struct link *l, uint64_t at_ns)
+{
+	struct itimerspec spec = { 0 };
+
+	spec.it_value.tv_sec = (time_t)(at_ns / NS_PER_S);
+	spec.it_value.tv_nsec = (long)(at_ns % NS_PER_S) + 1;
+	if (timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0)
+		l->timer_ns = at_ns;
+}
+
+void link_wake(struct link *l)
+{
+	arm_timer(l, clock_now_ns());
+}
+
 static void set_timer(struct link *l)
 {
 	uint64_t at_ns = UINT64_MAX;
-	struct itimerspec spec = { 0 };
 
 	if (l->state != LINK_UP)
 		at_ns = l->next_ns;
@@ -330,10 +344,7 @@ static void set_timer(struct link *l)
 	/* One that fires too early costs a look. */
 	if (at_ns == UINT64_MAX || (l->timer_ns && l->timer_ns <= at_ns))
 		return;
-	spec.it_value.tv_sec = (time_t)(at_ns / NS_PER_S);
-	spec.it_value.tv_nsec = (long)(at_ns % NS_PER_S) + 1;
-	if (timerfd_settime(l->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0)
-		l->timer_ns = at_ns;
+	arm_timer(l, at_ns);
 }
 
 static void try_again(struct link *l, uint64_t now)

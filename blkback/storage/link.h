@@ -131,6 +131,12 @@ void link_part_done(struct link_slot *s, int err);
 void link_part_again(struct link_slot *s, int err, uint64_t pause_ns);
 /* The driver is connected and has checked whom it talks to. */
 void link_up(struct link *l);
+/*
+ * The connection was found lost outside of poll(): its descriptor may be gone,
+ * and with it what would have woken the thread. Have link_look() wait no
+ * longer.
+ */
+void link_wake(struct link *l);
 /* In every poll(): what is due, and a connection that was lost. */
 void link_run(struct link *l);
 /* Then: done() for what has ended. Returns how many. */

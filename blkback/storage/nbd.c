@@ -486,7 +486,11 @@ static int disk_submit(struct storage_channel *ch, struct storage_io *io)
 
 static bool disk_flush(struct storage_channel *ch)
 {
-	watch(channel_of(ch));
+	struct nbd_channel *c = channel_of(ch);
+
+	watch(c);
+	if (c->link.lost)
+		link_wake(&c->link);
 	return true;
 }
 

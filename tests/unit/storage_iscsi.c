@@ -212,7 +212,8 @@ static void a_killed_target_is_waited_for(void)
 	turn(&r, 100);
 	UNIT_CHECK(nr_done(w, 16) == 0);
 	peer_kill(&t.peer);
-	turn(&r, 300);
+	for (int i = 0; i < 500 && !said(&r, "gone"); i++)
+		turn(&r, 20);
 	UNIT_CHECK(nr_done(w, 16) == 0);
 	UNIT_CHECK(said(&r, "gone"));
 	serve_again(&t);
@@ -234,7 +235,7 @@ static void an_idle_disk_notices_the_end_and_the_return(void)
 
 	UNIT_REQUIRE(rig_open(&r, url, 0) == 0);
 	peer_kill(&t.peer);
-	for (int i = 0; i < 50 && !said(&r, "gone"); i++)
+	for (int i = 0; i < 500 && !said(&r, "gone"); i++)
 		turn(&r, 20);
 	UNIT_CHECK(said(&r, "gone"));
 	serve_again(&t);
@@ -265,7 +266,8 @@ static void a_lun_that_grew_is_larger_and_another_is_refused(void)
 				   "--params scsi_id=another"));
 	prepare(&w, STORAGE_READ, 0, buffer(4096), 4096);
 	UNIT_CHECK(r.st->ops->submit(r.ch, &w.io) == 0);
-	turn(&r, 1000);
+	for (int i = 0; i < 500 && !said(&r, "another disk"); i++)
+		turn(&r, 20);
 	UNIT_CHECK(said(&r, "another disk"));
 	UNIT_CHECK(w.nr_done == 0);
 	r.st->ops->give_up(r.ch);
@@ -409,7 +411,8 @@ static void a_redirect_is_followed(void)
 	UNIT_CHECK(memcmp(a, b, 4096) == 0);
 	/* The same way again, after the end of the one that it led to. */
 	peer_kill(&there.peer);
-	turn(&r, 200);
+	for (int i = 0; i < 500 && !said(&r, "gone"); i++)
+		turn(&r, 20);
 	serve_again(&there);
 	memset(b, 0, 4096);
 	UNIT_CHECK(one(&r, STORAGE_READ, 0, b, 4096) == 0);

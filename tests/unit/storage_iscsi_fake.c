@@ -94,15 +94,15 @@ static void a_capacity_that_changed_is_noticed(void)
 	f.script->attention = FAKE_CAPACITY_CHANGED;
 	f.script->nr_attentions = 1;
 	UNIT_CHECK(one(&r, STORAGE_READ, 0, a, 4096) == 0);
-	for (int i = 0; i < 100 && storage_look_again(r.st) != 1; i++)
+	for (int i = 0; i < 500 && storage_look_again(r.st) != 1; i++)
 		turn(&r, 10);
 	UNIT_CHECK(storage_size_bytes(r.st) == 2 * FAKE_BYTES);
 	UNIT_CHECK(one(&r, STORAGE_WRITE, FAKE_BYTES, a, 4096) == 0);
 	/* Without a word of the target's: when control looks. */
 	f.script->nr_sectors = FAKE_BYTES / FAKE_SECTOR;
 	UNIT_CHECK(storage_look_again(r.st) == 0);
-	turn(&r, 100);
-	UNIT_CHECK(storage_look_again(r.st) == 1);
+	for (int i = 0; i < 500 && storage_look_again(r.st) != 1; i++)
+		turn(&r, 20);
 	UNIT_CHECK(storage_size_bytes(r.st) == FAKE_BYTES);
 	UNIT_CHECK(one(&r, STORAGE_WRITE, FAKE_BYTES, a, 4096) == -EINVAL);
 	UNIT_CHECK(f.script->nr_logins == 1);
@@ -220,9 +220,10 @@ static void a_lun_that_became_write_protected_is_another(void)
 	f.script->nr_attentions = 1;
 	prepare(&t, STORAGE_WRITE, 0, buffer(4096), 4096);
 	UNIT_CHECK(r.st->ops->submit(r.ch, &t.io) == 0);
-	turn(&r, 500);
-	UNIT_CHECK(t.nr_done == 0);
+	for (int i = 0; i < 500 && !said(&r, "another disk"); i++)
+		turn(&r, 20);
 	UNIT_CHECK(said(&r, "another disk"));
+	UNIT_CHECK(t.nr_done == 0);
 	f.script->readonly = false;
 	UNIT_CHECK(wait_all(&r, &t, 1) && t.io.result == 0);
 	rig_close(&r);

@@ -349,6 +349,27 @@ static void an_answer_after_the_loss_does_not_count(void)
 	close_scene(c);
 }
 
+/* Nothing else would end the sleep before the silence does. */
+static void a_loss_found_outside_of_poll_ends_the_sleep(void)
+{
+	struct scene *c = open_scene(0);
+	struct pollfd p;
+
+	RUN_UNTIL(c, c->nr_begun == 1);
+	link_up(&c->link);
+	UNIT_CHECK(submit(c, 0, STORAGE_READ, 4096) == 0);
+	run(c);
+	p = (struct pollfd){ .fd = c->link.epfd, .events = POLLIN };
+	UNIT_CHECK(poll(&p, 1, 20) == 0);
+	c->link.lost = true;
+	link_wake(&c->link);
+	UNIT_CHECK(poll(&p, 1, 5000) == 1);
+	run(c);
+	UNIT_CHECK(c->nr_dropped == 1);
+	RUN_UNTIL(c, c->nr_begun == 2);
+	close_scene(c);
+}
+
 static void say(void *arg, const char *what)
 {
 	struct scene *c = arg;
@@ -378,4 +399,5 @@ UNIT_MAIN("storage_link", UNIT_TEST(ios_wait_for_the_link_and_keep_their_order),
 	  UNIT_TEST(fail_after_fails_what_waits_until_it_is_up),
 	  UNIT_TEST(given_up_nothing_waits),
 	  UNIT_TEST(an_answer_after_the_loss_does_not_count),
+	  UNIT_TEST(a_loss_found_outside_of_poll_ends_the_sleep),
 	  UNIT_TEST(news_are_said_in_words))

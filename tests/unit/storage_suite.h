@@ -29,6 +29,8 @@
 
 #define DISK_BYTES (1u << 20)
 #define DEPTH	   64u
+/* A server that was started again may be slow, on a machine that is busy. */
+#define WAIT_S 60u
 
 static char dir[64], shm_dir[64];
 static char disk_path[96], shm_path[96];
@@ -254,10 +256,10 @@ static inline void prepare(struct tracked *t, enum storage_op op,
 	t->io.done = count_done;
 }
 
-/* Until all of nr are done, at most 10 s. True: each of them once. */
+/* Until all of nr are done, at most WAIT_S. True: each of them once. */
 static inline bool wait_all(struct rig *r, struct tracked *t, unsigned nr)
 {
-	uint64_t deadline_ns = clock_now_ns() + 10 * NS_PER_S;
+	uint64_t deadline_ns = clock_now_ns() + WAIT_S * NS_PER_S;
 
 	bool flushed = false;
 
@@ -277,8 +279,8 @@ static inline bool wait_all(struct rig *r, struct tracked *t, unsigned nr)
 			return done == nr;
 		/* The driver still has what is on our stack. */
 		if (clock_now_ns() > deadline_ns) {
-			fprintf(stderr, "%s: an io is not done after 10 s\n",
-				r->desc.target);
+			fprintf(stderr, "%s: an io is not done after %u s\n",
+				r->desc.target, WAIT_S);
 			abort();
 		}
 		if (flushed && p.fd >= 0)

@@ -51,8 +51,8 @@ static inline void tgt_start(struct tgt *t, const char *more)
 		peer_start("TGT_IPC_SOCKET=%s exec tgtd -f -C 0 "
 			   "--iscsi portal=%s:%u >/dev/null",
 			   t->socket, t->host ? t->host : "127.0.0.1", t->port);
-	/* It answers there when all is set up. */
-	if (!peer_listens(&t->peer, control) ||
+	if ((!t->host && !peer_listens_on(&t->peer, t->port)) ||
+	    !peer_listens(&t->peer, control) ||
 	    !tgt_admin(t, "-m target -o new -t 1 -T %s", TGT_NAME) ||
 	    !tgt_admin(t, "-m logicalunit -o new -t 1 -l 1 -b %s %s", t->image,
 		       more) ||
