@@ -107,19 +107,21 @@ oracle := $(BUILD)/tests/oracle/xenstored
 fuzzed := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 replay := $(fuzzed:%=$(BUILD)/tests/fuzz/replay_%)
 # Libraries and plugins for others' programs: the same sources once more, as
-# position-independent code. Of the library only blkfront_* is to be seen.
+# position-independent code. Of a library only its own names are to be seen:
+# blkfront_*, netfront_*.
+fronts   := blkfront netfront
 pic_srcs := $(wildcard \
-	$(patsubst %,%/*.c,blkfront grant platform ring util xenbus) \
+	$(patsubst %,%/*.c,$(fronts) grant platform ring util xenbus) \
 	xenstore-lite/xs.c xenstore-lite/xs_*.c)
 pic     := $(pic_srcs:%.c=$(BUILD)/pic/%.o)
-blkfront_a := $(BUILD)/lib/libpvsplit-blkfront.a
+fronts_a := $(fronts:%=$(BUILD)/lib/libpvsplit-%.a)
 nbdkit_so  := $(BUILD)/lib/nbdkit-pvsplit-plugin.so
 bench_parts := $(wildcard bench/harness.c bench/lib*.c)
 bench  := $(patsubst %.c,$(BUILD)/%,$(filter-out $(bench_parts),$(wildcard bench/*.c)))
 
 .PHONY: all
 .SECONDARY:
-all: packages layers $(bins) $(if $(SAN),,$(blkfront_a) plugins) ## build every library and program
+all: packages layers $(bins) $(if $(SAN),,$(fronts_a) plugins) ## build every library and program
 	$(if $(left_out),@echo 'left out for want of a library: $(left_out)')
 
 # The list of drivers is compiled anew when the libraries are others.
@@ -146,12 +148,13 @@ $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $< (pic)')
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -c -o $@ $<
-$(BUILD)/lib/pic.a: $(pic)
+# Makefile: what is in it changes with the list of folders.
+$(BUILD)/lib/pic.a: $(pic) Makefile
 	@mkdir -p $(@D)
-	$(Q)rm -f $@ && $(AR) rc $@ $^
-$(blkfront_a): $(BUILD)/lib/pic.a
-	$(Q)$(CC) -r -nostdlib -o $(@:.a=.o) $(BUILD)/pic/blkfront/blkfront.o $<
-	$(Q)objcopy --wildcard --keep-global-symbol='blkfront_*' $(@:.a=.o)
+	$(Q)rm -f $@ && $(AR) rc $@ $(filter %.o,$^)
+$(fronts_a): $(BUILD)/lib/libpvsplit-%.a: $(BUILD)/lib/pic.a
+	$(Q)$(CC) -r -nostdlib -o $(@:.a=.o) $(BUILD)/pic/$*/$*.o $<
+	$(Q)objcopy --wildcard --keep-global-symbol='$*_*' $(@:.a=.o)
 	$(Q)rm -f $@ && $(AR) rc $@ $(@:.a=.o)
 $(nbdkit_so): $(BUILD)/pic/blkfront/nbdkit/plugin.o $(BUILD)/lib/pic.a
 	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^
@@ -280,11 +283,12 @@ install: all ## into DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(libexec)
 	install -m 755 $(BUILD)/bin/pvsplit $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(filter-out %/pvsplit,$(bins)) $(libexec)/
-	install -D -m 644 blkfront/blkfront.h $(include)/blkfront.h
-	install -D -m 644 $(blkfront_a) $(libdir)/$(notdir $(blkfront_a))
-	install -d $(libdir)/pkgconfig
-	sed 's,@PREFIX@,$(PREFIX),' blkfront/pvsplit-blkfront.pc.in \
-		>$(libdir)/pkgconfig/pvsplit-blkfront.pc
+	install -d $(include) $(libdir)/pkgconfig
+	for f in $(fronts); do \
+		install -m 644 $$f/$$f.h $(include)/ && \
+		install -m 644 $(BUILD)/lib/libpvsplit-$$f.a $(libdir)/ && \
+		sed 's,@PREFIX@,$(PREFIX),' $$f/pvsplit-$$f.pc.in \
+			>$(libdir)/pkgconfig/pvsplit-$$f.pc || exit 1; done
 	$(if $(NBDKIT),install -D -m 755 $(nbdkit_so) \
 		$(plugindir)/$(notdir $(nbdkit_so)))
 	for m in $(manuals); do install -D -m 644 $$m \
@@ -292,8 +296,9 @@ install: all ## into DESTDIR/PREFIX
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/pvsplit
 	rm -f $(addprefix $(libexec)/,$(notdir $(filter-out %/pvsplit,$(bins))))
-	rm -f $(include)/blkfront.h $(libdir)/$(notdir $(blkfront_a)) \
-		$(libdir)/pkgconfig/pvsplit-blkfront.pc
+	rm -f $(fronts:%=$(include)/%.h) \
+		$(addprefix $(libdir)/,$(notdir $(fronts_a))) \
+		$(fronts:%=$(libdir)/pkgconfig/pvsplit-%.pc)
 	-rmdir $(libexec) $(include)
 	$(if $(NBDKIT),rm -f $(plugindir)/$(notdir $(nbdkit_so)))
 	for m in $(manuals); do \

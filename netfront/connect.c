@@ -58,7 +58,7 @@ static void set_info(struct netfront *nf, const struct netfront_info *info)
 	nf->info = *info;
 	nf->info.link_up = nf->link == LINK_UP && nf->carrier;
 	pthread_mutex_unlock(&nf->info_lock);
-	rings_tell(nf);
+	net_rings_tell(nf);
 }
 
 static void set_link(struct netfront *nf, enum link_state link)
@@ -76,7 +76,7 @@ static void go_down(struct netfront *nf, int err)
 		return;
 	nf->lost = err;
 	timer_set(nf, 0);
-	rings_fail(nf, err);
+	net_rings_fail(nf, err);
 	set_link(nf, LINK_DOWN);
 }
 
@@ -84,7 +84,7 @@ static void peer_fault(struct netfront *nf, const char *why)
 {
 	log_limited(&nf->limit, LOG_ERROR, "%s: the backend is at fault: %s",
 		    nf->dev.name, why);
-	rings_stop(nf);
+	net_rings_stop(nf);
 	set_link(nf, LINK_FAULTED);
 	pause_for(nf, FAULT_MIN_NS, FAULT_MAX_NS);
 }
@@ -107,27 +107,27 @@ static int step_announce(struct xenbus_device *dev)
 	struct netfront *nf = dev->priv;
 	int err;
 
-	rings_release(nf);
-	err = features_read_transport(nf, &nf->transport);
+	net_rings_release(nf);
+	err = net_features_read_transport(nf, &nf->transport);
 	if (!err)
-		err = rings_open(nf);
+		err = net_rings_open(nf);
 	if (!err)
-		err = xs_transaction(nf->xs, features_publish, nf);
+		err = xs_transaction(nf->xs, net_features_publish, nf);
 	return err ? step_failed(nf, err, "it offers what we cannot use") : 0;
 }
 
 static int connect_queues(struct netfront *nf)
 {
 	struct netfront_info info = nf->info;
-	int err = features_read_offloads(nf, &info);
+	int err = net_features_read_offloads(nf, &info);
 
 	if (!err)
-		err = features_read_changes(nf, &info);
+		err = net_features_read_changes(nf, &info);
 	if (err)
 		return err;
 	info.nr_queues = nf->transport.nr_rings;
 	set_info(nf, &info);
-	err = rings_attach(nf);
+	err = net_rings_attach(nf);
 	if (err)
 		return err;
 	if (nf->was_up)
@@ -173,7 +173,7 @@ static int step_disconnect(struct xenbus_device *dev)
 		log_info("%s: the vif is being detached", dev->name);
 		go_down(nf, -ESHUTDOWN);
 	}
-	rings_release(nf);
+	net_rings_release(nf);
 	if (nf->link == LINK_UP)
 		log_limited(&nf->limit, LOG_WARN,
 			    "%s: the backend is gone; waiting for another",
@@ -201,7 +201,7 @@ static void step_changed(struct xenbus_device *dev, const char *node)
 	(void)node; /* the other end's are not told apart */
 	if (nf->link != LINK_UP)
 		return;
-	if (features_read_changes(nf, &info))
+	if (net_features_read_changes(nf, &info))
 		return;
 	if (info.mtu != nf->info.mtu || carrier != nf->carrier)
 		set_info(nf, &info);
@@ -219,7 +219,7 @@ static const struct xenbus_driver driver = {
 /* ---- events ---------------------------------------------------------------
  */
 
-int connect_start(struct netfront *nf)
+int net_connect_start(struct netfront *nf)
 {
 	char node[sizeof(nf->dev.node)];
 	int err;
@@ -228,7 +228,7 @@ int connect_start(struct netfront *nf)
 	if (nf->dev_started)
 		xenbus_device_stop(&nf->dev);
 	nf->dev_started = false;
-	rings_release(nf);
+	net_rings_release(nf);
 	memset(&nf->dev, 0, sizeof(nf->dev));
 	memcpy(nf->dev.node, node, sizeof(node));
 	nf->dev.driver = &driver;
@@ -249,7 +249,7 @@ static void channel_lost(struct netfront *nf)
 	if (nf->link == LINK_UP && nf->store_gone)
 		go_down(nf, -ECONNRESET);
 	if (nf->store_gone || !nf->dev_started)
-		rings_release(nf);
+		net_rings_release(nf);
 	else
 		xenbus_otherend_lost(&nf->dev);
 }
@@ -275,7 +275,7 @@ static void timer_expired(struct netfront *nf)
 	    (nf->link != LINK_FAULTED && (nf->link != LINK_CONNECTING ||
 					  nf->dev.state != XenbusStateClosed)))
 		return;
-	err = connect_start(nf);
+	err = net_connect_start(nf);
 	if (err)
 		go_down(nf, err == -ENOENT ? -ESHUTDOWN : err);
 }
@@ -300,10 +300,10 @@ static bool is_cut_off(struct netfront *nf, const char **fault)
 	struct netfront_queue *q = &nf->queues[0];
 	bool ours;
 
-	owner_lock(q);
-	ours = owner_clear_channels(q);
-	owner_unlock(q);
-	return rings_check(nf, fault) || ours;
+	net_owner_lock(q);
+	ours = net_owner_clear_channels(q);
+	net_owner_unlock(q);
+	return net_rings_check(nf, fault) || ours;
 }
 
 /* Nothing that a backend does after a lie is looked at before the pause is
@@ -312,10 +312,10 @@ static void turn_away(struct netfront *nf)
 {
 	xenbus_device_stop(&nf->dev);
 	nf->dev_started = false;
-	rings_release(nf);
+	net_rings_release(nf);
 }
 
-void connect_events(struct netfront *nf)
+void net_connect_events(struct netfront *nf)
 {
 	const char *fault = NULL;
 	uint64_t count;
@@ -347,12 +347,12 @@ static void sleep_until(struct netfront *nf, uint64_t deadline_ns)
 		poll(&pfd, 1, (int)((deadline_ns - now_ns) / NS_PER_MS) + 1);
 }
 
-void connect_serve(struct netfront *nf, connect_done_fn *done,
-		   uint64_t deadline_ns)
+void net_connect_serve(struct netfront *nf, net_connect_done_fn *done,
+		       uint64_t deadline_ns)
 {
 	while (!done(nf) && clock_now_ns() < deadline_ns) {
 		sleep_until(nf, deadline_ns);
-		connect_events(nf);
+		net_connect_events(nf);
 	}
 }
 
@@ -361,21 +361,21 @@ static bool is_closed(struct netfront *nf)
 	return nf->store_gone || nf->dev.state == XenbusStateClosed;
 }
 
-void connect_close(struct netfront *nf, uint64_t deadline_ns)
+void net_connect_close(struct netfront *nf, uint64_t deadline_ns)
 {
 	/* Whoever was turned away is to hear that we go. */
 	if (nf->link == LINK_FAULTED && !nf->store_gone && !nf->dev_started)
-		(void)!connect_start(nf);
+		(void)!net_connect_start(nf);
 	if (nf->dev_started) {
 		go_down(nf, -ESHUTDOWN);
 		if (!is_closed(nf))
 			xenbus_close(&nf->dev);
-		connect_serve(nf, is_closed, deadline_ns);
+		net_connect_serve(nf, is_closed, deadline_ns);
 		if (!is_closed(nf))
 			xenbus_otherend_lost(&nf->dev);
 		xenbus_device_stop(&nf->dev);
 		nf->dev_started = false;
 	}
-	rings_release(nf);
-	rings_free(nf);
+	net_rings_release(nf);
+	net_rings_free(nf);
 }

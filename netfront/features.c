@@ -43,7 +43,7 @@ static int read_flag(struct netfront *nf, const char *node, bool *ret)
 	return err;
 }
 
-int features_read_transport(struct netfront *nf, struct transport *ret)
+int net_features_read_transport(struct netfront *nf, struct transport *ret)
 {
 	uint32_t queues;
 	bool rx_copy;
@@ -69,7 +69,7 @@ int features_read_transport(struct netfront *nf, struct transport *ret)
 	return 0;
 }
 
-int features_read_offloads(struct netfront *nf, struct netfront_info *info)
+int net_features_read_offloads(struct netfront *nf, struct netfront_info *info)
 {
 	int err = read_flag(nf, "feature-sg", &info->sg);
 
@@ -98,7 +98,7 @@ static int read_mtu(struct netfront *nf, uint32_t *ret)
 	return err;
 }
 
-int features_read_config(struct netfront *nf, struct netfront_info *info)
+int net_features_read_config(struct netfront *nf, struct netfront_info *info)
 {
 	char mac[32];
 	int err = xs_read_str(nf->xs, XS_NO_TXN, nf->dev.node, "mac", mac,
@@ -109,7 +109,7 @@ int features_read_config(struct netfront *nf, struct netfront_info *info)
 	return err ? err : read_mtu(nf, &info->mtu);
 }
 
-int features_read_changes(struct netfront *nf, struct netfront_info *info)
+int net_features_read_changes(struct netfront *nf, struct netfront_info *info)
 {
 	uint32_t carrier;
 	int err = read_mtu(nf, &info->mtu);
@@ -194,7 +194,7 @@ static int publish_queues(struct netfront *nf, struct xs *xs, xs_txn_t tx)
 	return err;
 }
 
-int features_publish(struct xs *xs, xs_txn_t tx, void *arg)
+int net_features_publish(struct xs *xs, xs_txn_t tx, void *arg)
 {
 	static const char *const flags[] = {
 		"request-rx-copy",   "feature-rx-notify",

@@ -121,7 +121,7 @@ static void explain_wait(struct netfront *nf, char *why, size_t why_size)
 static int wait_connected(struct netfront *nf, uint64_t timeout_ns, char *why,
 			  size_t why_size)
 {
-	connect_serve(nf, is_decided, clock_now_ns() + timeout_ns);
+	net_connect_serve(nf, is_decided, clock_now_ns() + timeout_ns);
 	switch (nf->link) {
 	case LINK_UP: return 0;
 	case LINK_CONNECTING:
@@ -145,9 +145,9 @@ static int open_vif(struct netfront *nf, const struct netfront_config *config,
 
 	if (err < 0)
 		return err;
-	err = features_read_config(nf, &nf->info);
+	err = net_features_read_config(nf, &nf->info);
 	if (!err)
-		err = connect_start(nf);
+		err = net_connect_start(nf);
 	if (err == -ENOENT) {
 		say(why, why_size,
 		    "domain %u has no vif %u: attach one with "
@@ -241,7 +241,7 @@ int netfront_open(const struct netfront_config *config, struct netfront **ret,
 	if (err) {
 		if (why && why_size && !why[0])
 			say(why, why_size, "%s", strerrordesc_np(-err));
-		connect_close(nf, clock_now_ns() + NS_PER_S);
+		net_connect_close(nf, clock_now_ns() + NS_PER_S);
 		free_all(nf);
 		return err;
 	}
@@ -253,7 +253,7 @@ void netfront_close(struct netfront *nf)
 {
 	if (!nf)
 		return;
-	connect_close(nf, clock_now_ns() + CLOSE_NS);
+	net_connect_close(nf, clock_now_ns() + CLOSE_NS);
 	free_all(nf);
 }
 
@@ -282,7 +282,7 @@ struct netfront_stats netfront_stats(struct netfront *nf)
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
 		struct netfront_queue *q = &nf->queues[i];
 
-		owner_lock(q);
+		net_owner_lock(q);
 		sum.tx_packets += q->stats.tx_packets;
 		sum.tx_bytes += q->stats.tx_bytes;
 		sum.tx_errors += q->stats.tx_errors;
@@ -290,7 +290,7 @@ struct netfront_stats netfront_stats(struct netfront *nf)
 		sum.rx_packets += q->stats.rx_packets;
 		sum.rx_bytes += q->stats.rx_bytes;
 		sum.rx_errors += q->stats.rx_errors;
-		owner_unlock(q);
+		net_owner_unlock(q);
 	}
 	return sum;
 }

@@ -20,19 +20,19 @@
 #define LOOK_NS	    (2 * NS_PER_MS)
 #define CLOCK_POLLS 16u
 
-void owner_lock(struct netfront_queue *q)
+void net_owner_lock(struct netfront_queue *q)
 {
 	if (q->nf->nr_queues > 1)
 		pthread_mutex_lock(&q->lock);
 }
 
-void owner_unlock(struct netfront_queue *q)
+void net_owner_unlock(struct netfront_queue *q)
 {
 	if (q->nf->nr_queues > 1)
 		pthread_mutex_unlock(&q->lock);
 }
 
-void owner_wake(struct netfront_queue *q)
+void net_owner_wake(struct netfront_queue *q)
 {
 	uint64_t one = 1;
 
@@ -47,7 +47,7 @@ static void note_fault(struct netfront_queue *q, const char *why)
 	q->up = false;
 	q->armed = true;
 	if (q->nr != 0)
-		owner_wake(&q->nf->queues[0]);
+		net_owner_wake(&q->nf->queues[0]);
 }
 
 static void reap(struct netfront_queue *q)
@@ -65,7 +65,7 @@ unsigned netfront_queue_prepare(struct netfront_queue *q,
 {
 	unsigned n = 0;
 
-	owner_lock(q);
+	net_owner_lock(q);
 	if (q->up)
 		n = tx_prepare(&q->tx, frames, nr, room_bytes);
 	if (q->up && q->tx.blocked) {
@@ -73,7 +73,7 @@ unsigned netfront_queue_prepare(struct netfront_queue *q,
 		reap(q);
 		n = q->up ? tx_prepare(&q->tx, frames, nr, room_bytes) : 0;
 	}
-	owner_unlock(q);
+	net_owner_unlock(q);
 	return n;
 }
 
@@ -82,14 +82,14 @@ unsigned netfront_queue_send(struct netfront_queue *q,
 {
 	unsigned n = 0;
 
-	owner_lock(q);
+	net_owner_lock(q);
 	if (q->up) {
 		n = tx_send(&q->tx, frames, nr, &q->stats);
 	} else {
 		tx_abort(&q->tx);
 		q->stats.tx_dropped += nr;
 	}
-	owner_unlock(q);
+	net_owner_unlock(q);
 	return n;
 }
 
@@ -98,27 +98,27 @@ unsigned netfront_queue_recv(struct netfront_queue *q,
 {
 	int n = 0;
 
-	owner_lock(q);
+	net_owner_lock(q);
 	if (q->up)
 		n = rx_take(&q->rx, frames, nr, &q->stats);
 	if (n < 0) {
 		note_fault(q, "a receive response that cannot be");
 		n = 0;
 	}
-	owner_unlock(q);
+	net_owner_unlock(q);
 	return (unsigned)n;
 }
 
 void netfront_queue_recv_done(struct netfront_queue *q)
 {
-	owner_lock(q);
+	net_owner_lock(q);
 	rx_done(&q->rx, q->attached);
-	owner_unlock(q);
+	net_owner_unlock(q);
 }
 
 void netfront_queue_kick(struct netfront_queue *q)
 {
-	owner_lock(q);
+	net_owner_lock(q);
 	if (q->up) {
 		bool tx = ring_front_push(&q->tx.ring);
 		bool rx = ring_front_push(&q->rx.ring);
@@ -128,13 +128,13 @@ void netfront_queue_kick(struct netfront_queue *q)
 		if (rx && !(tx && q->rx_ev == q->tx_ev))
 			evtchn_notify(q->rx_ev);
 	}
-	owner_unlock(q);
+	net_owner_unlock(q);
 }
 
 /* ---- events ---------------------------------------------------------------
  */
 
-bool owner_clear_channels(struct netfront_queue *q)
+bool net_owner_clear_channels(struct netfront_queue *q)
 {
 	bool gone = false;
 
@@ -152,8 +152,8 @@ static void look(struct netfront_queue *q)
 	uint64_t count;
 
 	(void)!read(q->wake_fd, &count, sizeof(count));
-	owner_lock(q);
-	if (!q->cut_off && owner_clear_channels(q)) {
+	net_owner_lock(q);
+	if (!q->cut_off && net_owner_clear_channels(q)) {
 		q->cut_off = tell = true;
 		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, evtchn_fd(q->tx_ev),
 			  NULL);
@@ -161,9 +161,9 @@ static void look(struct netfront_queue *q)
 			epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL,
 				  evtchn_fd(q->rx_ev), NULL);
 	}
-	owner_unlock(q);
+	net_owner_unlock(q);
 	if (tell)
-		owner_wake(&q->nf->queues[0]);
+		net_owner_wake(&q->nf->queues[0]);
 }
 
 static bool is_look_due(struct netfront_queue *q)
@@ -184,16 +184,16 @@ int netfront_queue_poll(struct netfront_queue *q)
 		q->armed = false;
 		q->next_look_ns = clock_now_ns() + LOOK_NS;
 		if (q->nr == 0)
-			connect_events(q->nf);
+			net_connect_events(q->nf);
 		else
 			look(q);
 	}
-	owner_lock(q);
+	net_owner_lock(q);
 	reap(q);
 	changed = q->changed;
 	q->changed = false;
 	lost = q->lost;
-	owner_unlock(q);
+	net_owner_unlock(q);
 	return lost ? lost : changed;
 }
 
@@ -206,13 +206,13 @@ bool netfront_queue_arm(struct netfront_queue *q)
 	struct netfront *nf = q->nf;
 	bool busy;
 
-	owner_lock(q);
+	net_owner_lock(q);
 	busy = q->lost || q->changed || (q->fault && !q->nr);
 	if (!busy && q->up && q->tx.blocked)
 		busy = ring_front_arm(&q->tx.ring) != 0;
 	if (!busy && q->up)
 		busy = ring_front_arm(&q->rx.ring) != 0;
-	owner_unlock(q);
+	net_owner_unlock(q);
 	q->armed = true;
 	if (busy || q->nr != 0)
 		return busy;

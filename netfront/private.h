@@ -56,12 +56,12 @@ struct netfront_queue {
 };
 
 /* Any thread: take, release the lock. */
-void owner_lock(struct netfront_queue *q);
-void owner_unlock(struct netfront_queue *q);
+void net_owner_lock(struct netfront_queue *q);
+void net_owner_unlock(struct netfront_queue *q);
 /* Any thread: make the owner look. */
-void owner_wake(struct netfront_queue *q);
+void net_owner_wake(struct netfront_queue *q);
 /* With the lock held: is an end of the queue's channels gone? Clears them. */
-bool owner_clear_channels(struct netfront_queue *q);
+bool net_owner_clear_channels(struct netfront_queue *q);
 
 /* ---- features.c: control --------------------------------------------------
  */
@@ -76,40 +76,40 @@ struct transport {
  * Untrusted, so strict where it matters: a number that is none is an error; one
  * that is too large is cut to what we asked for.
  */
-int features_read_transport(struct netfront *nf,
-			    struct transport *ret) PV_MUST_CHECK;
+int net_features_read_transport(struct netfront *nf,
+				struct transport *ret) PV_MUST_CHECK;
 /* sg, gso, checksums, carrier: into info. */
-int features_read_offloads(struct netfront *nf,
-			   struct netfront_info *info) PV_MUST_CHECK;
+int net_features_read_offloads(struct netfront *nf,
+			       struct netfront_info *info) PV_MUST_CHECK;
 /* The toolstack's: our address and MTU. */
-int features_read_config(struct netfront *nf,
-			 struct netfront_info *info) PV_MUST_CHECK;
+int net_features_read_config(struct netfront *nf,
+			     struct netfront_info *info) PV_MUST_CHECK;
 /* The nodes that change while connected: MTU, carrier. */
-int features_read_changes(struct netfront *nf,
-			  struct netfront_info *info) PV_MUST_CHECK;
+int net_features_read_changes(struct netfront *nf,
+			      struct netfront_info *info) PV_MUST_CHECK;
 /* Our nodes for the rings as they are; an xs_txn_fn. */
-int features_publish(struct xs *xs, xs_txn_t tx, void *arg) PV_MUST_CHECK;
+int net_features_publish(struct xs *xs, xs_txn_t tx, void *arg) PV_MUST_CHECK;
 
 /* ---- rings.c: control -----------------------------------------------------
  */
 
 /* For nf->transport: pages (once), rings, channels. */
-int rings_open(struct netfront *nf) PV_MUST_CHECK;
+int net_rings_open(struct netfront *nf) PV_MUST_CHECK;
 /* They are connected, with nf->info. */
-int rings_attach(struct netfront *nf) PV_MUST_CHECK;
+int net_rings_attach(struct netfront *nf) PV_MUST_CHECK;
 /* Tell every owner that nf->info has changed. */
-void rings_tell(struct netfront *nf);
+void net_rings_tell(struct netfront *nf);
 /* *ret_fault is set when a backend lied to any owner. Returns how many queues'
  * channels' other ends are gone, as their owners found. */
-uint32_t rings_check(struct netfront *nf, const char **ret_fault);
+uint32_t net_rings_check(struct netfront *nf, const char **ret_fault);
 /* No frame goes in or out any more; the rings are still there. */
-void rings_stop(struct netfront *nf);
+void net_rings_stop(struct netfront *nf);
 /* The end: poll returns lost. */
-void rings_fail(struct netfront *nf, int lost);
+void net_rings_fail(struct netfront *nf, int lost);
 /* Without the backend: what was in flight is lost and counted. */
-void rings_release(struct netfront *nf);
+void net_rings_release(struct netfront *nf);
 /* The pages, at the very end. */
-void rings_free(struct netfront *nf);
+void net_rings_free(struct netfront *nf);
 
 /* ---- connect.c: control ---------------------------------------------------
  */
@@ -149,20 +149,20 @@ struct netfront {
 };
 
 /* Begin the handshake (again). */
-int connect_start(struct netfront *nf) PV_MUST_CHECK;
+int net_connect_start(struct netfront *nf) PV_MUST_CHECK;
 /*
  * Look at queue 0's channels, the timer, the store, and what the owners of
  * other queues found. Never waits for the backend.
  */
-void connect_events(struct netfront *nf);
+void net_connect_events(struct netfront *nf);
 /*
  * Serve everything until done() says so or the deadline passes. For opening and
  * closing, when no other thread is in here.
  */
-typedef bool connect_done_fn(struct netfront *nf);
-void connect_serve(struct netfront *nf, connect_done_fn *done,
-		   uint64_t deadline_ns);
+typedef bool net_connect_done_fn(struct netfront *nf);
+void net_connect_serve(struct netfront *nf, net_connect_done_fn *done,
+		       uint64_t deadline_ns);
 /* An orderly end; at deadline_ns without the backend's consent. */
-void connect_close(struct netfront *nf, uint64_t deadline_ns);
+void net_connect_close(struct netfront *nf, uint64_t deadline_ns);
 
 #endif /* NETFRONT_PRIVATE_H */

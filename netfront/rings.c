@@ -75,7 +75,7 @@ static int open_queue(struct netfront_queue *q)
 	return 0;
 }
 
-int rings_open(struct netfront *nf)
+int net_rings_open(struct netfront *nf)
 {
 	int err = 0;
 
@@ -83,9 +83,9 @@ int rings_open(struct netfront *nf)
 		return -EXDEV; /* the pages are another domain's to see */
 	nf->backend_id = nf->dev.otherend_id;
 	for (uint32_t i = 0; !err && i < nf->transport.nr_rings; i++) {
-		owner_lock(&nf->queues[i]);
+		net_owner_lock(&nf->queues[i]);
 		err = open_queue(&nf->queues[i]);
-		owner_unlock(&nf->queues[i]);
+		net_owner_unlock(&nf->queues[i]);
 	}
 	return err;
 }
@@ -97,17 +97,17 @@ static void attach(struct netfront_queue *q)
 {
 	char *rings = q->rings.base;
 
-	owner_lock(q);
+	net_owner_lock(q);
 	tx_ring_attach(&q->tx, (void PV_SHARED *)rings, &q->nf->info);
 	rx_ring_attach(&q->rx, (void PV_SHARED *)(rings + PV_PAGE_SIZE));
 	if (ring_front_push(&q->rx.ring))
 		evtchn_notify(q->rx_ev);
 	q->attached = q->up = true;
 	q->fault = NULL;
-	owner_unlock(q);
+	net_owner_unlock(q);
 }
 
-int rings_attach(struct netfront *nf)
+int net_rings_attach(struct netfront *nf)
 {
 	for (uint32_t i = 0; i < nf->transport.nr_rings; i++)
 		if (!nf->queues[i].rings.base || !nf->queues[i].rx_ev)
@@ -120,31 +120,31 @@ int rings_attach(struct netfront *nf)
 static void tell(struct netfront_queue *q)
 {
 	q->changed = true;
-	owner_wake(q);
+	net_owner_wake(q);
 }
 
-void rings_tell(struct netfront *nf)
+void net_rings_tell(struct netfront *nf)
 {
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
-		owner_lock(&nf->queues[i]);
+		net_owner_lock(&nf->queues[i]);
 		tell(&nf->queues[i]);
-		owner_unlock(&nf->queues[i]);
+		net_owner_unlock(&nf->queues[i]);
 	}
 }
 
-uint32_t rings_check(struct netfront *nf, const char **ret_fault)
+uint32_t net_rings_check(struct netfront *nf, const char **ret_fault)
 {
 	uint32_t nr_cut_off = 0;
 
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
 		struct netfront_queue *q = &nf->queues[i];
 
-		owner_lock(q);
+		net_owner_lock(q);
 		if (q->fault)
 			*ret_fault = q->fault;
 		q->fault = NULL;
 		nr_cut_off += q->cut_off;
-		owner_unlock(q);
+		net_owner_unlock(q);
 	}
 	return nr_cut_off;
 }
@@ -152,28 +152,28 @@ uint32_t rings_check(struct netfront *nf, const char **ret_fault)
 /* ---- taken away -----------------------------------------------------------
  */
 
-void rings_stop(struct netfront *nf)
+void net_rings_stop(struct netfront *nf)
 {
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
 		struct netfront_queue *q = &nf->queues[i];
 
-		owner_lock(q);
+		net_owner_lock(q);
 		q->up = false;
 		tell(q);
-		owner_unlock(q);
+		net_owner_unlock(q);
 	}
 }
 
-void rings_fail(struct netfront *nf, int lost)
+void net_rings_fail(struct netfront *nf, int lost)
 {
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
 		struct netfront_queue *q = &nf->queues[i];
 
-		owner_lock(q);
+		net_owner_lock(q);
 		q->up = false;
 		q->lost = lost;
 		tell(q);
-		owner_unlock(q);
+		net_owner_unlock(q);
 	}
 }
 
@@ -200,16 +200,16 @@ static void release(struct netfront_queue *q)
 		(void)platform_unshare(q->nf->platform, &q->rings);
 }
 
-void rings_release(struct netfront *nf)
+void net_rings_release(struct netfront *nf)
 {
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
-		owner_lock(&nf->queues[i]);
+		net_owner_lock(&nf->queues[i]);
 		release(&nf->queues[i]);
-		owner_unlock(&nf->queues[i]);
+		net_owner_unlock(&nf->queues[i]);
 	}
 }
 
-void rings_free(struct netfront *nf)
+void net_rings_free(struct netfront *nf)
 {
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
 		struct netfront_queue *q = &nf->queues[i];
