@@ -20,6 +20,11 @@ void frame_read_shared(void *dst, const void PV_SHARED *src, size_t size_bytes)
 	copy(dst, (const void *)(uintptr_t)src, size_bytes);
 }
 
+void frame_write_shared(void PV_SHARED *dst, const void *src, size_t size_bytes)
+{
+	copy((void *)(uintptr_t)dst, src, size_bytes);
+}
+
 static const void *piece(const struct frame *frame, unsigned part,
 			 uint32_t *size_bytes)
 {

@@ -42,6 +42,9 @@ struct frame_cursor {
 
 /* Copy bytes that the peer may change meanwhile. */
 void frame_read_shared(void *dst, const void PV_SHARED *src, size_t size_bytes);
+/* Copy into memory that another domain sees. */
+void frame_write_shared(void PV_SHARED *dst, const void *src,
+			size_t size_bytes);
 /*
  * Copy the next size_bytes of the frame to dst, a guest's page or ours. The
  * caller stays within frame->size_bytes.

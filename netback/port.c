@@ -153,6 +153,11 @@ void vif_port_stop(struct vif_port *port)
 	switch_remove(&port->port);
 }
 
+struct switch_port *vif_port_switch_port(struct vif_port *port)
+{
+	return &port->port;
+}
+
 struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue)
 {
 	return queue_stats(port->queues[queue]);

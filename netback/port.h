@@ -42,6 +42,8 @@ int vif_port_start(struct vif_port *port, struct worker *worker,
 void vif_port_stop(struct vif_port *port);
 void vif_port_set_rules(struct vif_port *port,
 			const struct switch_rules *rules);
+/* What the switch knows it by. */
+struct switch_port *vif_port_switch_port(struct vif_port *port);
 struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue);
 
 #endif /* NETBACK_PORT_H */

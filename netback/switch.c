@@ -26,7 +26,8 @@ struct entry {
 
 struct vswitch {
 	struct list ports;
-	struct list dirty;	/* ports to flush */
+	struct list dirty; /* ports to flush */
+	struct list mirrors;
 	struct list pins[SETS]; /* ports by their pinned address */
 	uint64_t key;
 	struct switch_stats stats;
@@ -41,6 +42,7 @@ int switch_open(struct vswitch **ret)
 		return -ENOMEM;
 	list_init(&sw->ports);
 	list_init(&sw->dirty);
+	list_init(&sw->mirrors);
 	for (unsigned s = 0; s < SETS; s++)
 		list_init(&sw->pins[s]);
 	if (getrandom(&sw->key, sizeof(sw->key), 0) != sizeof(sw->key)) {
@@ -156,6 +158,27 @@ void switch_set_rules(struct switch_port *port,
 		return;
 	forget_port(port);
 	forget_pinned(port);
+}
+
+void switch_mirror(struct switch_port *port, bool all,
+		   struct switch_mirror *mirror)
+{
+	mirror->port = port;
+	mirror->all = all;
+	list_add_tail(&port->sw->mirrors, &mirror->link);
+}
+
+/* A frame on its way through port; comes: from it. */
+static void show(const struct vswitch *sw, const struct switch_port *port,
+		 bool comes, const struct frame *frame)
+{
+	list_for_each(l, &sw->mirrors) {
+		struct switch_mirror *m =
+			container_of(l, struct switch_mirror, link);
+
+		if (m->all ? comes : m->port == port)
+			m->see(m, frame);
+	}
 }
 
 /* ---- addresses --------------------------------------------------------- */
@@ -315,6 +338,7 @@ static unsigned deliver(struct passage *p, struct switch_port *to)
 		return 0;
 	if (list_empty(&to->dirty))
 		list_add_tail(&sw->dirty, &to->dirty);
+	show(sw, to, false, frame);
 	return 1;
 }
 
@@ -354,6 +378,7 @@ unsigned switch_forward(struct switch_port *from, const struct frame *frame,
 	struct switch_port *to = NULL;
 	struct passage p;
 
+	show(from->sw, from, true, frame);
 	if (is_multicast(src) || is_zero(src) || is_zero(dst) ||
 	    is_link_local(dst))
 		return drop(from, SWITCH_DROP_ADDRESS);

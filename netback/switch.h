@@ -83,6 +83,15 @@ struct switch_port {
 	uint32_t nr_learned;
 };
 
+/* Is shown frames as they come from a port, and as they go to it. */
+struct switch_mirror {
+	void (*see)(struct switch_mirror *mirror, const struct frame *frame);
+	/* the switch's: */
+	struct list link;
+	const struct switch_port *port;
+	bool all; /* those that come, from any port */
+};
+
 struct switch_stats {
 	uint64_t nr_unicast, nr_flooded;
 	uint64_t nr_dropped; /* of all ports */
@@ -100,6 +109,14 @@ void switch_remove(struct switch_port *port); /* idempotent */
  */
 void switch_set_rules(struct switch_port *port,
 		      const struct switch_rules *rules, uint64_t now_ns);
+
+/*
+ * Show the frames of port, which is on a switch, or all on its switch, to
+ * mirror, which is nowhere else: also those that are dropped. Ended by list_del
+ * of its link; that of a port, before the port leaves.
+ */
+void switch_mirror(struct switch_port *port, bool all,
+		   struct switch_mirror *mirror);
 
 /*
  * Send a frame that came from port from to where it belongs. Returns how many

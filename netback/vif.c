@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "netback/bridge.h"
+#include "netback/vif_capture.h"
 #include "netback/vif_params.h"
 #include "netback/vif_queues.h"
 #include "netback/vif_rules.h"
@@ -25,6 +26,7 @@ struct vif {
 	struct vif_target target;
 	struct bridge *bridge; /* NULL until the monitor gave us the device */
 	struct vif_queues queues;
+	struct vif_capture capture;
 	/*
 	 * Set once by the data thread. fault_err is written last and read
 	 * first: on_fault() and vif_run_faults() pair.
@@ -120,6 +122,7 @@ static void vif_stop(struct vif *v, bool keep)
 {
 	if (v->queues.port)
 		vif_log_stats(v);
+	vif_capture_end(&v->capture, &v->queues);
 	vif_queues_stop(&v->queues, keep);
 }
 
@@ -189,8 +192,10 @@ static int vif_connect(struct xenbus_device *dev)
 			     "%u, %u",
 			     i, params[i].tx_ref, params[i].rx_ref,
 			     params[i].tx_port, params[i].rx_port);
+		return err;
 	}
-	return err;
+	vif_capture_look(&v->capture, dev, &v->queues);
+	return 0;
 }
 
 static void vif_changed(struct xenbus_device *dev, const char *node)
@@ -198,6 +203,8 @@ static void vif_changed(struct xenbus_device *dev, const char *node)
 	struct vif *v = dev->priv;
 	int err;
 
+	if (!*node || !strcmp(node, "capture"))
+		vif_capture_look(&v->capture, dev, &v->queues);
 	if (!vif_rules_is_node(node))
 		return;
 	err = vif_read_rules(v, &node);
@@ -271,8 +278,10 @@ static int vif_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 	dev->priv = v;
 	list_add_tail(&nb->vifs, &v->link);
 	*resumed = vif_revive(v) == 0;
-	if (*resumed)
+	if (*resumed) {
 		log_info("%s: taken over", dev->name);
+		vif_capture_look(&v->capture, dev, &v->queues);
+	}
 	return 0;
 }
 

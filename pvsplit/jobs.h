@@ -18,7 +18,8 @@ extern const char up_help[], block_help[], block_resize_help[], network_help[],
 	block_bench_help[], block_fault_help[], block_copy_help[];
 extern const struct cmd_option block_limit_options[], top_options[],
 	block_attach_options[];
-extern const char network_rules_help[];
+extern const struct cmd_option network_capture_options[];
+extern const char network_rules_help[], network_capture_help[];
 extern const char block_limit_help[], block_stats_help[], top_help[];
 
 int up_run(struct pvsplit *ps, const struct args *args);
@@ -40,6 +41,7 @@ int block_limit_run(struct pvsplit *ps, const struct args *args);
 int network_attach_run(struct pvsplit *ps, const struct args *args);
 int network_list_run(struct pvsplit *ps, const struct args *args);
 int network_rules_run(struct pvsplit *ps, const struct args *args);
+int network_capture_run(struct pvsplit *ps, const struct args *args);
 int network_detach_run(struct pvsplit *ps, const struct args *args);
 int run_run(struct pvsplit *ps, const struct args *args);
 int demo_command_run(struct pvsplit *ps, const struct args *args);

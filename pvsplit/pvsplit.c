@@ -96,6 +96,12 @@ const struct command commands[] = {
 	  "pvsplit network-rules web 0 stormlimit=\n"
 	  "pvsplit network-rules web 0",
 	  NULL, 2, 3, false, network_rules_run },
+	{ "network-capture",
+	  "DOMAIN VIF FILE [--all] [--count N] [--snaplen BYTES]",
+	  "write an interface's frames into a pcap file", network_capture_help,
+	  "pvsplit network-capture web 0 web.pcap --count 100\n"
+	  "pvsplit network-capture web 0 - | tcpdump -r -",
+	  network_capture_options, 3, 3, false, network_capture_run },
 	{ "network-detach", "DOMAIN VIF [--force]",
 	  "take a network interface away", NULL, "pvsplit network-detach web 0",
 	  detach_options, 2, 2, false, network_detach_run },

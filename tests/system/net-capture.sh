@@ -1,0 +1,127 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# net-capture.sh - frames of an interface in a pcap file: those and no others,
+# whole, across a dead worker, and never at the network's cost.
+. "${0%/*}/lib.sh"
+. "${0%/*}/lib-net.sh"
+net_requires
+requires_cmd python3 python3
+cleanup_more() {
+	net_cleanup
+}
+
+ping_ok() {
+	in_ns "$1" ping -q -c "$3" -i 0.02 -W 2 -s "$4" "$2"
+}
+
+# capture FILE [OPTION...]: in the background, its pid in $CAPTURE.
+capture() {
+	file=$1
+	shift
+	rm -f "$TMP/said"
+	pvsplit network-capture guest1 0 "$file" --run-dir "$RUN" "$@" \
+		>"$TMP/said" 2>&1 &
+	CAPTURE=$!
+	wait_for 5 started
+}
+
+started() {
+	XENSTORED_PATH=$RUN/0/xenstore xenstore-read \
+		"/local/domain/$NETDOM/backend/vif/$DOM1/0/capture" &&
+		sleep 0.2
+}
+
+ends() {
+	kill -INT "$CAPTURE"
+	wait "$CAPTURE"
+}
+
+# pcap FILE EXPRESSION: over frames, a list of (time, bytes, length).
+pcap() {
+	python3 - "$1" "$2" <<-'PYTHON'
+	import struct, sys
+	data = open(sys.argv[1], "rb").read()
+	magic, major, minor, _, _, snap, link = struct.unpack_from("=IHHIIII", data)
+	assert (magic, major, minor, link) == (0xa1b23c4d, 2, 4, 1)
+	at, frames = 24, []
+	while at < len(data):
+	    s, ns, n, size = struct.unpack_from("=IIII", data, at)
+	    assert n <= size and n <= snap and at + 16 + n <= len(data)
+	    frames.append((s + ns / 1e9, data[at + 16:at + 16 + n], size))
+	    at += 16 + n
+	def icmp(kind, size):
+	    return [f for f in frames if f[1][12:14] == b"\x08\x00" and
+	            f[1][23] == 1 and f[1][34] == kind and f[2] == size]
+	def host(a, b):
+	    return [f for f in frames if f[1][12:14] == b"\x08\x00" and
+	            f[1][29] in (a, b) and f[1][33] in (a, b)]
+	print(len(frames), "frames")
+	sys.exit(not eval("(" + sys.argv[2] + ")"))
+	PYTHON
+}
+
+if ! net_up; then
+	fail "the daemons and guests start"
+	finish
+fi
+pass "the daemons and guests start"
+requires_cmd xenstore-read xenstore-utils
+
+check "a capture begins" capture "$TMP/one.pcap"
+check "guest 1 pings guest 2" ping_ok g1 10.99.0.12 10 1000
+check "guest 2 pings the server" ping_ok g2 10.99.0.1 10 700
+check "it ends when interrupted" ends
+check "it says how many frames it has" grep -q 'frames, 0 left out' "$TMP/said"
+check "every ping of guest 1 and its answer is there" pcap "$TMP/one.pcap" \
+	'len(icmp(8, 1042)) == 10 and len(icmp(0, 1042)) == 10'
+check "whole, as they were sent" pcap "$TMP/one.pcap" \
+	'all(f[1][58:] == bytes(i & 255 for i in range(16, 1000))
+	     for f in icmp(8, 1042))'
+check "in order of time" pcap "$TMP/one.pcap" 'frames == sorted(frames)'
+check "nothing of guest 2 and the server" pcap "$TMP/one.pcap" \
+	'not host(12, 1)'
+check_fails "the node is gone" started
+
+check "the whole switch is captured" capture "$TMP/all.pcap" --all
+check "guest 1 pings guest 2 again" ping_ok g1 10.99.0.12 10 1000
+check "guest 2 pings the server again" ping_ok g2 10.99.0.1 10 700
+check "that ends, too" ends
+check "each frame is there once" pcap "$TMP/all.pcap" \
+	'len(icmp(8, 1042)) == 10 and len(icmp(8, 742)) == 10 and
+	 len(icmp(0, 742)) == 10'
+
+check "some bytes of some frames" capture "$TMP/short.pcap" --snaplen 60 \
+	--count 6
+check "a ping" ping_ok g1 10.99.0.12 10 1000
+check "it ends by itself" wait "$CAPTURE"
+check "six frames of 60 bytes" pcap "$TMP/short.pcap" \
+	'len(frames) == 6 and all(len(f[1]) <= 60 for f in frames) and
+	 any(f[2] == 1042 for f in frames)'
+
+check "a capture with a dead worker" capture "$TMP/again.pcap"
+check "a ping before" ping_ok g1 10.99.0.12 5 1000
+kill -9 "$(pgrep -P "$NETBACKD" -x netbackd)"
+check "the network carries on" wait_for 5 ping_ok g1 10.99.0.12 5 900
+check "a ping after" ping_ok g1 10.99.0.12 5 800
+check "it ends" ends
+check "both are there" pcap "$TMP/again.pcap" \
+	'len(icmp(8, 1042)) == 5 and len(icmp(8, 842)) == 5'
+
+check "a reader that stands still" capture "$TMP/slow.pcap"
+kill -STOP "$CAPTURE"
+check "4 MB pass by all the same" ping_ok g1 10.99.0.12 70 60000
+kill -CONT "$CAPTURE"
+check "it ends in the end" ends
+check "and says what it missed" grep -q '[1-9][0-9]* left out' "$TMP/said"
+check "what is there is sound" pcap "$TMP/slow.pcap" 'len(frames) > 5'
+
+check "one more reader" capture "$TMP/dead.pcap"
+check "it is killed" kill -9 "$CAPTURE"
+check "the network carries on" ping_ok g1 10.99.0.12 5 1000
+check "another one begins" capture "$TMP/next.pcap"
+check "the last ping" ping_ok g1 10.99.0.12 5 1000
+check "it ends" ends
+check "and has it" pcap "$TMP/next.pcap" 'len(icmp(8, 1042)) == 5'
+check "tcpdump reads it, if there is one" sh -c "! command -v tcpdump ||
+	tcpdump -nr $TMP/one.pcap icmp | grep -q 'echo request'"
+finish
