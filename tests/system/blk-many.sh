@@ -7,7 +7,7 @@ nr=200
 PVSPLIT_RUN=$RUN
 export PVSPLIT_RUN
 
-# names VDEV-COUNT FORMAT: xvda ... xvdz, xvdaa ...; %s is the name
+# specs NR FORMAT: a line each for xvda ... xvdz, xvdaa ..., which is its %s
 specs() {
 	awk -v nr="$1" -v format="$2\n" 'BEGIN {
 		letters = "abcdefghijklmnopqrstuvwxyz"
@@ -64,10 +64,10 @@ check_output "what came before it stays" $((nr + 1)) attached
 check_fails "an image that one command gives twice is refused" \
 	pvsplit block-attach web "$TMP/image,raw,xvdzx,rw" \
 	"$TMP/image,raw,xvdzy,rw"
-check "readers may share one" pvsplit block-detach web xvdzx
-check "as those of a second command" sh -c "specs() { printf '%s\\n' \
-	'$TMP/image,raw,xvdzx,r' '$TMP/image,raw,xvdzy,r'; }
-	specs | pvsplit block-attach web --from -"
+check "the first of them is taken away" pvsplit block-detach web xvdzx
+check "readers may share it, and standard input may say so" sh -c "printf \\
+	'%s\\n' '$TMP/image,raw,xvdzx,r' '$TMP/image,raw,xvdzy,r' |
+	pvsplit block-attach web --from -"
 check_fails "a line that is wrong is refused before anything is attached" \
 	sh -c "printf 'null:1M,raw,xvdyy,rw\\nnonsense\\n' |
 		pvsplit block-attach web --from -"
