@@ -13,6 +13,11 @@
  *   null   null:SIZE against the cache line between the two CPUs
  *   qemu   a file in memory against qemu-storage-daemon's vhost-user-blk on the
  *          same one: FILE is its socket, PEER-PID its process
+ *   nbd    an export of nbdkit's against fio, which speaks to the same one
+ *   iscsi  a LUN of tgtd's against a loop around libiscsi on the same one
+ *
+ * For the last two FILE is the server's URI. The server has the second CPU, and
+ * with it our data thread; the peer has no data thread.
  *
  * A peer that has the file to itself, in one process and without a boundary
  * between guest and driver domain, shows what isolation costs.
@@ -252,6 +257,33 @@ static int measure_null(const struct context *c)
 	return err ? err : compare_all(c, &many, 1, 128, false);
 }
 
+static int measure_served(const struct context *c, const struct row *row)
+{
+	struct row large = *row;
+	int err = compare_all(c, row, 1, 1, false);
+
+	large.unit = GB_PER_S;
+	if (!err)
+		err = compare_all(c, row, 1, 32, false);
+	return err ? err : compare_all(c, &large, 1, 32, true);
+}
+
+static int measure_nbd(const struct context *c)
+{
+	static const struct row row = { "fio-nbd", blk_run_fio,	   "nbd",
+					KIOPS,	   RATIO_AT_LEAST, 0.7 };
+
+	return measure_served(c, &row);
+}
+
+static int measure_iscsi(const struct context *c)
+{
+	static const struct row row = { "libiscsi-loop", blk_run_iscsi,	 NULL,
+					KIOPS,		 RATIO_AT_LEAST, 0.7 };
+
+	return measure_served(c, &row);
+}
+
 /* One unit after the other: speed, then what it costs. */
 static int measure_qemu(const struct context *c)
 {
@@ -290,9 +322,10 @@ static const struct {
 	const char *what;
 	int (*measure)(const struct context *c);
 } measures[] = {
-	{ "mem", measure_mem },	  { "tmpfs", measure_tmpfs },
-	{ "disk", measure_disk }, { "null", measure_null },
-	{ "qemu", measure_qemu },
+	{ "mem", measure_mem },	    { "tmpfs", measure_tmpfs },
+	{ "disk", measure_disk },   { "null", measure_null },
+	{ "qemu", measure_qemu },   { "nbd", measure_nbd },
+	{ "iscsi", measure_iscsi },
 };
 
 /*
@@ -303,7 +336,8 @@ static int open_peer(struct context *c)
 {
 	struct blk_disk *disk = &c->disk;
 
-	if (strcmp(c->what, "null") == 0)
+	if (strcmp(c->what, "null") == 0 || strcmp(c->what, "nbd") == 0 ||
+	    strcmp(c->what, "iscsi") == 0)
 		return 0;
 	if (strcmp(c->what, "qemu") == 0)
 		return vhost_blk_open(disk->file, RANDOM, &disk->vhost);

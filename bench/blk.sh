@@ -6,7 +6,7 @@
 . "${0%/*}/../tests/system/lib.sh"
 mode=${1:-short}
 [ $# -gt 0 ] && shift
-whats=${*:-null mem tmpfs disk qemu}
+whats=${*:-null mem tmpfs disk qemu nbd iscsi}
 . "${0%/*}/lib-bench.sh"
 requires_cmd fio fio
 requires_cmd qemu-storage-daemon qemu-system-common
@@ -17,8 +17,10 @@ size=256
 [ "$mode" = full ] && size=1024
 shm=$(mktemp /dev/shm/pvsplit-bench.XXXXXX)
 shared=$(mktemp /dev/shm/pvsplit-bench.XXXXXX)
+target=
 cleanup_more() {
 	rm -f "$shm" "$shared"
+	[ -z "$target" ] || kill -9 "$target" 2>/dev/null
 }
 
 # attach TARGET VDEV
@@ -47,6 +49,41 @@ start_qemu() {
 	daemons="$qemu $daemons"
 	wait_for 10 test -S "$2" && return
 	cat "$TMP/qemu.log" >&2
+	exit 1
+}
+
+# can DRIVER COMMAND PACKAGE: else it is said aloud that this is left out
+can() {
+	blkbackd --list-drivers | grep -q "^$1" && command -v "$2" >/dev/null &&
+		return
+	skip "$1: needs the driver $1 and $2 (package $3)"
+	return 1
+}
+
+# nbdkit with an export of memory on $TMP/nbd.sock
+start_nbd() {
+	taskset -c "$second" nbdkit -f -U "$TMP/nbd.sock" memory "${size}M" \
+		>"$TMP/nbd.log" 2>&1 &
+	daemons="$! $daemons"
+	wait_for 10 test -S "$TMP/nbd.sock" && return
+	cat "$TMP/nbd.log" >&2
+	exit 1
+}
+
+admin() {
+	TGT_IPC_SOCKET=$TMP/tgt tgtadm -C 0 --lld iscsi "$@" >>"$TMP/tgt.log" 2>&1
+}
+
+# tgtd on port 3262 of 127.0.0.1, its LUN 1 the file $1. It ends on SIGKILL only.
+start_tgt() {
+	TGT_IPC_SOCKET=$TMP/tgt taskset -c "$second" tgtd -f -C 0 \
+		--iscsi portal=127.0.0.1:3262 >"$TMP/tgt.log" 2>&1 &
+	target=$!
+	wait_for 10 admin -m target -o show &&
+		admin -m target -o new -t 1 -T iqn.2026-11.bench:disk &&
+		admin -m logicalunit -o new -t 1 -l 1 -b "$1" &&
+		admin -m target -o bind -t 1 -I ALL && return
+	cat "$TMP/tgt.log" >&2
 	exit 1
 }
 
@@ -81,6 +118,20 @@ for what in $whats; do
 		attach "$shared" xvde
 		start_qemu "$shared" "$TMP/qemu.sock"
 		measure qemu 51776 "$TMP/qemu.sock" "$qemu"
+		;;
+	nbd)
+		can nbd nbdkit nbdkit || continue
+		start_nbd
+		attach "nbd+unix:///?socket=$TMP/nbd.sock" xvdf
+		measure nbd 51792 "nbd+unix:///?socket=$TMP/nbd.sock"
+		;;
+	iscsi)
+		can iscsi tgtd tgt || continue
+		truncate -s "${size}M" "$shared"
+		start_tgt "$shared"
+		attach iscsi://127.0.0.1:3262/iqn.2026-11.bench:disk/1 xvdg
+		measure iscsi 51808 \
+			iscsi://127.0.0.1:3262/iqn.2026-11.bench:disk/1
 		;;
 	esac
 done

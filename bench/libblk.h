@@ -5,6 +5,7 @@
  *   libblk_front.c  ours: blkfront, a ring, a blkbackd on the other CPU
  *   libblk_lean.c   the least that can do it: a loop of memcpy or of preadv2
  *   libblk_fio.c    fio with one of its engines, on the file itself
+ *   libblk_iscsi.c  a loop around libiscsi, on the LUN itself
  *   libblk_vhost.c  qemu-storage-daemon's vhost-user-blk, by libvhost.h
  *
  * Every one keeps load.depth transfers in flight, at offsets from the same
@@ -36,7 +37,7 @@ struct blk_load {
 struct blk_disk {
 	struct blkfront *bf;
 	struct vhost_blk *vhost;
-	const char *file; /* fio */
+	const char *file; /* fio, iscsi: a path, or a server's URI */
 	const char *engine;
 	bool direct;
 	int fd;		       /* lean */
@@ -53,6 +54,7 @@ struct blk_rate {
 typedef int blk_run_fn(const struct blk_disk *disk, const struct blk_load *load,
 		       struct blk_rate *ret);
 blk_run_fn blk_run_front, blk_run_lean, blk_run_fio, blk_run_vhost;
+blk_run_fn blk_run_iscsi;
 
 /* ---- for runners --------------------------------------------------------- */
 

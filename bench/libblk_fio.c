@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* libblk_fio.c - fio carries out a load of libblk.h, on the file itself. */
+/*
+ * libblk_fio.c - fio carries out a load of libblk.h, on the file itself, or on
+ * the server's export.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,22 +34,25 @@ int blk_run_fio(const struct blk_disk *disk, const struct blk_load *load,
 	FILE *out;
 
 	if (str_printf(command, sizeof(command),
-		       "fio --name=peer --filename='%s' --rw=%s%s --bs=%u "
-		       "--ioengine=%s --direct=%d --iodepth=%u --size=%llu "
+		       "fio --name=peer --ioengine=%s --%s='%s' --rw=%s%s "
+		       "--bs=%u --direct=%d --iodepth=%u --size=%llu "
 		       "--runtime=%llums --time_based --norandommap "
 		       "--randrepeat=0 --thread "
 		       "--output-format=terse --terse-version=3 2>/dev/null",
+		       disk->engine,
+		       strcmp(disk->engine, "nbd") ? "filename" : "uri",
 		       disk->file, load->sequential ? "" : "rand",
 		       load->write ? "write" : "read", load->block_bytes,
-		       disk->engine, disk->direct, load->depth,
+		       disk->direct, load->depth,
 		       (unsigned long long)disk->size_bytes,
 		       (unsigned long long)(load->run_ns / NS_PER_MS)) < 0)
 		return -EINVAL;
 	out = popen(command, "r");
 	if (!out)
 		return -errno;
-	if (!fgets(line, sizeof(line), out))
-		line[0] = '\0';
+	/* An engine may have something to say first. */
+	while (fgets(line, sizeof(line), out) && strncmp(line, "3;", 2) != 0)
+		;
 	while (fgetc(out) != EOF)
 		;
 	if (pclose(out) != 0)
