@@ -179,8 +179,12 @@ $(BUILD)/tests/system/blk_model: \
 $(replay): $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o \
 		$(BUILD)/tests/fuzz/replay.o $(libs)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
-$(bench): %: %.o $(bench_parts:%.c=$(BUILD)/%.o) $(libs)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(LIBS.tests)
+# An archive: a program takes what it uses, and no other frontend's library.
+$(BUILD)/lib/bench.a: $(bench_parts:%.c=$(BUILD)/%.o)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rc $@ $^
+$(bench): %: %.o $(BUILD)/lib/bench.a $(libs)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/lib/bench.a $(link) $(LIBS.tests)
 
 # Programs that the targets below need come from Debian packages; these install
 # what is missing (as root) or say in one line what to install. The build goes

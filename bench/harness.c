@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "util/clock.h"
 
@@ -50,6 +51,16 @@ int bench_pin(unsigned cpu)
 		return sched_setaffinity(0, sizeof(one), &one) ? -errno : 0;
 	}
 	return -EINVAL;
+}
+
+uint64_t bench_cpu_ns(pid_t pid)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 static int compare_doubles(const void *a, const void *b)

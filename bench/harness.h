@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "util/annotate.h"
 
@@ -40,6 +41,9 @@ struct bench_stats {
 int bench_pin(unsigned cpu) PV_MUST_CHECK;
 /* CPUs that this process may use (before any pinning). */
 unsigned bench_nr_cpus(void);
+
+/* CPU time of all of a process's threads; pid 0: this one. 0: unknown. */
+uint64_t bench_cpu_ns(pid_t pid);
 
 /* Statistics of nr >= 1 values; sorts them. */
 struct bench_stats bench_stats(double *values, unsigned nr);

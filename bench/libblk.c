@@ -2,8 +2,7 @@
 /* libblk.c - what the runners of libblk.h share. */
 #include "bench/libblk.h"
 
-#include <time.h>
-
+#include "bench/harness.h"
 #include "util/clock.h"
 
 void blk_walk_init(struct blk_walk *walk, const struct blk_disk *disk,
@@ -17,22 +16,11 @@ void blk_walk_init(struct blk_walk *walk, const struct blk_disk *disk,
 	};
 }
 
-static uint64_t cpu_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	if (clock_gettime(clock, &ts))
-		return 0;
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 static uint64_t both_cpu_ns(const struct blk_disk *disk)
 {
-	clockid_t server;
-
-	if (!disk->server || clock_getcpuclockid(disk->server, &server))
+	if (!disk->server)
 		return 0;
-	return cpu_ns(CLOCK_PROCESS_CPUTIME_ID) + cpu_ns(server);
+	return bench_cpu_ns(0) + bench_cpu_ns(disk->server);
 }
 
 void blk_meter_start(struct blk_meter *meter, const struct blk_disk *disk)

@@ -1,68 +1,41 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# net.sh - TCP between two guests (netfront-tap, netbackd, netfront-tap) against
-# a veth pair between two namespaces, alternately in the same run; medians, and
-# the median of the pair-by-pair ratios.
-# Usage: net.sh [PAIRS [SECONDS]]
-pairs=${1:-5} seconds=${2:-2}
+# net.sh - starts what bench/net.c needs: the store, a network driver domain
+# whose data thread has a CPU of its own, two guests with their vifs.
+# Usage: net.sh [short|full [WHAT...]]
 . "${0%/*}/../tests/system/lib.sh"
-. "${0%/*}/../tests/system/lib-net.sh"
-net_requires
-cleanup_more() {
-	net_cleanup
-}
+. "${0%/*}/lib-bench.sh"
+requires_root
+requires_cmd dpdk-testpmd dpdk-dev
+mode=${1:-short}
+[ $# -gt 0 ] && shift
+whats=${*:-hop round two echo idle}
 
-# gbits FROM TO ADDRESS
-gbits() {
-	: >"$TMP/server"
-	in_ns "$2" timeout -k 5 40 iperf3 -s -1 --forceflush >"$TMP/server" 2>&1 &
-	server=$!
-	wait_for 5 grep -q listening "$TMP/server"
-	in_ns "$1" timeout -k 5 30 iperf3 -c "$3" -t "$seconds" -f g \
-		>"$TMP/client" 2>&1
-	wait "$server"
-	awk '/receiver/ { for (i = 1; i <= NF; i++) if ($i ~ /bits\/sec/)
-		print $(i - 1) }' "$TMP/client"
-}
+PVSPLIT_RUN=$RUN
+export PVSPLIT_RUN
+export RUNTIME_DIRECTORY="$TMP" # where DPDK leaves its files
 
-rtt_us() {
-	in_ns "$1" ping -q -c 200 -i 0.002 "$2" |
-		awk -F/ '/^rtt/ { printf "%.0f\n", $5 * 1000 }'
-}
-
-# median FILE: "median (min..max)"
-median() {
-	sort -n "$1" | awk '{ v[NR] = $1 } END {
-		m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
-		printf "%.2f (%.2f..%.2f)", m, v[1], v[NR] }'
-}
-
-veth_up() {
-	ip link add gx0 netns "$NS-srv" type veth peer name gx1 netns "$NS-g2" &&
-		ip -n "$NS-srv" link set gx0 up &&
-		ip -n "$NS-g2" link set gx1 up &&
-		ip -n "$NS-srv" addr add 10.98.0.1/24 dev gx0 &&
-		ip -n "$NS-g2" addr add 10.98.0.2/24 dev gx1
-}
-
-if ! net_up || ! veth_up; then
-	echo "net: cannot set up the guests" >&2
+attach() {
+	pvsplit network-attach "$1" "vif=$2,bridge=$3" >"$TMP/log" && return
+	cat "$TMP/log" >&2
 	exit 1
-fi
-gbits g1 g2 10.99.0.12 >/dev/null # warm up
-for i in $(seq "$pairs"); do
-	ours=$(gbits g1 g2 10.99.0.12)
-	peer=$(gbits srv g2 10.98.0.2)
-	[ -n "$ours" ] && [ -n "$peer" ] || exit 1
-	echo "$ours" >>"$TMP/ours"
-	echo "$peer" >>"$TMP/peer"
-	echo "$ours $peer" | awk '{ print $1 / $2 }' >>"$TMP/ratio"
-	rtt_us g1 10.99.0.12 >>"$TMP/ours.rtt"
-	rtt_us srv 10.98.0.2 >>"$TMP/peer.rtt"
-	paste -d' ' "$TMP/ours.rtt" "$TMP/peer.rtt" |
-		awk '{ print $1 / $2 }' >"$TMP/ratio.rtt"
+}
+
+start_daemon brokerd --run-dir "$RUN" || exit 1
+pvsplit domain-create network >"$TMP/log" &&
+	pvsplit domain-create g >"$TMP/log" &&
+	pvsplit domain-create other >"$TMP/log" || exit 1
+start_daemon taskset -c "$second" netbackd --run-dir "$RUN" --domain 1 \
+	--nic null || exit 1
+worker=$(pgrep -P "$PID")
+attach g 0 out
+attach g 1 round
+attach g 2 round
+attach g 3 two
+attach other 0 two
+status=0
+for what in $whats; do
+	"$BUILD/bench/net" "$mode" "$what" "$RUN" 2 3 "$worker" "$TMP" ||
+		status=1
 done
-echo "net-tcp-stream  $(median "$TMP/ours") Gbit/s" \
-	"peer veth $(median "$TMP/peer")  ratio $(median "$TMP/ratio")"
-echo "net-ping  $(median "$TMP/ours.rtt") us" \
-	"peer veth $(median "$TMP/peer.rtt")  ratio $(median "$TMP/ratio.rtt")"
+exit $status
