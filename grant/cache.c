@@ -223,6 +223,14 @@ void grant_cache_put(struct grant_cache *cache, grant_ref_t ref)
 	list_add_tail(&cache->lru, &e->lru_link);
 }
 
+void grant_cache_forget(struct grant_cache *cache, grant_ref_t ref)
+{
+	struct entry *e = lookup(cache, ref);
+
+	if (e && !e->nr_pins)
+		entry_clear(cache, e);
+}
+
 /* The list is in the order of the puts: the first young one ends it. */
 uint32_t grant_cache_expire(struct grant_cache *cache)
 {

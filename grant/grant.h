@@ -58,6 +58,8 @@ void grant_cache_close(struct grant_cache *cache); /* NULL is fine; unmaps */
 int grant_cache_get(struct grant_cache *cache, grant_ref_t ref, bool writable,
 		    void PV_SHARED **ret_page) PV_MUST_CHECK;
 void grant_cache_put(struct grant_cache *cache, grant_ref_t ref);
+/* Unmap ref's page now, if it is mapped and nobody has it. */
+void grant_cache_forget(struct grant_cache *cache, grant_ref_t ref);
 /*
  * A step of the owner's idle clock: unmap every page that was last put before
  * the step before this one. Returns how many mappings are left; with none, the

@@ -91,8 +91,6 @@ static int parse_extras(const struct tx_chain *chain, struct packet_meta *meta)
 			break;
 		case XEN_NETIF_EXTRA_TYPE_HASH:
 			break; /* a hint that we have no use for */
-		case XEN_NETIF_EXTRA_TYPE_MCAST_ADD:
-		case XEN_NETIF_EXTRA_TYPE_MCAST_DEL:
 		case XEN_NETIF_EXTRA_TYPE_XDP: return -EOPNOTSUPP;
 		default: return -EINVAL;
 		}
@@ -115,6 +113,31 @@ static int add_piece(struct tx_packet *packet,
 	return 0;
 }
 
+/* An order is one request, whose data nobody looks at, and its one extra. */
+static bool is_order(const struct tx_chain *chain)
+{
+	return chain->nr_reqs == 1 && chain->nr_extras == 1 &&
+	       chain->reqs[0].flags == NETTXF_extra_info &&
+	       (chain->extras[0].type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD ||
+		chain->extras[0].type == XEN_NETIF_EXTRA_TYPE_MCAST_DEL);
+}
+
+static int parse_order(const struct netif_extra_info *extra,
+		       struct tx_packet *ret)
+{
+	struct tx_packet packet = { 0 };
+
+	/* Another flag: it says that it is not the only extra. */
+	if (extra->flags)
+		return -EINVAL;
+	packet.kind = extra->type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD
+			      ? TX_MCAST_ADD
+			      : TX_MCAST_DEL;
+	memcpy(packet.mcast, extra->u.mcast.addr, sizeof(packet.mcast));
+	*ret = packet;
+	return 0;
+}
+
 int tx_parse(const struct tx_chain *chain, struct tx_packet *ret)
 {
 	struct tx_packet packet = { 0 };
@@ -124,6 +147,8 @@ int tx_parse(const struct tx_chain *chain, struct tx_packet *ret)
 
 	if (!chain->nr_reqs)
 		return -EINVAL;
+	if (is_order(chain))
+		return parse_order(&chain->extras[0], ret);
 	for (unsigned i = 0; i < chain->nr_reqs; i++) {
 		const struct netif_tx_request *req = &chain->reqs[i];
 

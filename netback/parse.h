@@ -62,7 +62,17 @@ struct tx_piece {
 	uint16_t offset, size_bytes; /* within the page; size is not 0 */
 };
 
+/* A packet is a frame, or an order that comes without one. */
+enum tx_kind {
+	TX_FRAME,
+	TX_MCAST_ADD,
+	TX_MCAST_DEL,
+};
+
 struct tx_packet {
+	enum tx_kind kind;
+	uint8_t mcast[PACKET_MAC_BYTES]; /* the order's address */
+	/* a frame's: */
 	struct tx_piece pieces[TX_REQS_MAX];
 	unsigned nr_pieces;
 	uint32_t size_bytes; /* the sum of the pieces; >= PACKET_ETH_BYTES */
@@ -72,7 +82,8 @@ struct tx_packet {
 /*
  * Check a complete chain. -EINVAL: sizes that contradict each other, a piece
  * past its page, a frame without an Ethernet header, unknown flags, bad
- * segmentation; -EOPNOTSUPP: an extra that was not offered.
+ * segmentation, an order with anything beside it; -EOPNOTSUPP: an extra that
+ * was not offered.
  */
 int tx_parse(const struct tx_chain *chain, struct tx_packet *ret) PV_MUST_CHECK;
 

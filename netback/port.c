@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * port.c - a vif's queues as one port of the switch; see port.h. Neighbours:
- * queue.c (one queue), flow.c (which one), switch.c; vif_queues.c calls. Data
- * thread but for open and close.
+ * queue.c (one queue), flow.c and rss.c (which one), ctrl.c, mcast.c, switch.c;
+ * vif_queues.c calls. Data thread but for open and close.
  */
 #include "netback/port.h"
 
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netback/ctrl.h"
 #include "netback/flow.h"
 #include "netback/nic.h"
 #include "util/clock.h"
@@ -21,6 +22,11 @@ struct vif_port {
 	uint32_t nr_queues;
 	uint32_t dirty; /* queues to flush, a bit for each */
 	struct flow_key key;
+	struct rss *rss;
+	struct rss_table table;
+	bool filtering; /* multicast */
+	uint64_t nr_filtered;
+	struct ctrl_ring *ctrl; /* NULL: none */
 	queue_fault_fn *fault;
 	void *fault_arg;
 };
@@ -32,27 +38,42 @@ static void port_fail(void *arg, int err, const char *why)
 
 	for (uint32_t i = 0; i < p->nr_queues; i++)
 		queue_stop(p->queues[i]);
+	if (p->ctrl)
+		ctrl_ring_stop(p->ctrl);
 	switch_remove(&p->port);
 	p->fault(p->fault_arg, err, why);
 }
 
+/* By the frontend's hash, when it asked for one, else by our own. */
 static uint32_t choose_queue(const struct vif_port *p,
-			     const struct frame *frame)
+			     const struct frame *frame,
+			     struct queue_hash *ret_hash)
 {
 	struct flow flow;
 
-	if (p->nr_queues == 1)
+	ret_hash->known = false;
+	if (!rss_active(p->rss) && p->nr_queues == 1)
 		return 0;
 	flow_parse(frame->head, frame->head_bytes, &flow);
-	return flow_hash(&p->key, &flow) % p->nr_queues;
+	if (!rss_active(p->rss))
+		return flow_hash(&p->key, &flow) % p->nr_queues;
+	ret_hash->known = rss_hash(p->rss, &p->table, &flow, &ret_hash->type,
+				   &ret_hash->value);
+	return rss_queue(p->rss, ret_hash->value, p->nr_queues);
 }
 
 static int port_deliver(struct switch_port *port, const struct frame *frame)
 {
 	struct vif_port *p = container_of(port, struct vif_port, port);
-	uint32_t i = choose_queue(p, frame);
-	int err = queue_deliver(p->queues[i], frame);
+	struct queue_hash hash;
+	uint32_t i = choose_queue(p, frame, &hash);
+	int err;
 
+	if (p->filtering && mcast_drops(p->common.mcast, frame->head)) {
+		p->nr_filtered++;
+		return -EPERM;
+	}
+	err = queue_deliver(p->queues[i], frame, &hash);
 	if (!err)
 		p->dirty |= 1u << i;
 	return err;
@@ -78,11 +99,54 @@ void vif_port_set_rules(struct vif_port *port, const struct switch_rules *rules)
 	switch_set_rules(&port->port, rules, clock_now_ns());
 }
 
+static int open_ctrl(struct vif_port *p, struct queue_record *first,
+		     bool resume)
+{
+	const struct ctrl_subject subject = {
+		.common = &p->common,
+		.rss = p->rss,
+		.table = &p->table,
+		.queues = p->queues,
+		.nr_queues = p->nr_queues,
+	};
+
+	if (!first->params.has_ctrl)
+		return 0;
+	return ctrl_ring_open(&subject, &first->params, &first->vif.ctrl,
+			      resume, &p->ctrl);
+}
+
+/* What a predecessor was asked for. */
+static int attach_record(struct vif_port *p, struct vif_record *record)
+{
+	if (record->rss.mapping_size > RSS_MAPPING_MAX ||
+	    record->mcast.nr > MCAST_MAX)
+		return -EPROTO;
+	p->rss = &record->rss;
+	rss_table_init(&p->table, p->rss->key);
+	p->common.mcast = &record->mcast;
+	return 0;
+}
+
+static int open_queues(struct vif_port *p, const struct vif_port_config *config,
+		       uint32_t *ret_queue)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < config->nr_queues; i++) {
+		*ret_queue = i;
+		err = queue_open(&p->common, config->records[i], config->resume,
+				 &p->queues[i]);
+		p->nr_queues += !err;
+	}
+	return err;
+}
+
 int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 		  uint32_t *ret_queue)
 {
 	struct vif_port *p = calloc(1, sizeof(*p));
-	uint32_t can, i = 0;
+	uint32_t can;
 	int err;
 
 	_Static_assert(RECORD_QUEUES_MAX <= 8 * sizeof(p->dirty), "dirty");
@@ -94,6 +158,7 @@ int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 	memcpy(p->port.mac, config->mac, PACKET_MAC_BYTES);
 	if (config->rules)
 		vif_port_set_rules(p, config->rules);
+	p->filtering = can & QUEUE_MCAST;
 	p->fault = config->fault;
 	p->fault_arg = config->fault_arg;
 	p->common = (struct queue_common){
@@ -109,12 +174,12 @@ int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 		p->common.bounce = malloc(NIC_FRAME_MAX);
 		err = p->common.bounce ? 0 : -ENOMEM;
 	}
-	for (; !err && i < config->nr_queues; i++) {
-		*ret_queue = i;
-		err = queue_open(&p->common, config->records[i], config->resume,
-				 &p->queues[i]);
-		p->nr_queues += !err;
-	}
+	if (!err)
+		err = attach_record(p, &config->records[0]->vif);
+	if (!err)
+		err = open_queues(p, config, ret_queue);
+	if (!err)
+		err = open_ctrl(p, config->records[0], config->resume);
 	if (err) {
 		vif_port_close(p, config->resume);
 		return err;
@@ -129,6 +194,7 @@ void vif_port_close(struct vif_port *port, bool keep)
 		return;
 	for (uint32_t i = 0; i < port->nr_queues; i++)
 		queue_close(port->queues[i], keep);
+	ctrl_ring_close(port->ctrl, keep);
 	free(port->common.bounce);
 	free(port);
 }
@@ -141,6 +207,8 @@ int vif_port_start(struct vif_port *port, struct worker *worker,
 	switch_add(sw, &port->port);
 	for (uint32_t i = 0; !err && i < port->nr_queues; i++)
 		err = queue_start(port->queues[i], worker);
+	if (!err && port->ctrl)
+		err = ctrl_ring_start(port->ctrl, worker);
 	if (err)
 		vif_port_stop(port);
 	return err;
@@ -150,6 +218,8 @@ void vif_port_stop(struct vif_port *port)
 {
 	for (uint32_t i = 0; i < port->nr_queues; i++)
 		queue_stop(port->queues[i]);
+	if (port->ctrl)
+		ctrl_ring_stop(port->ctrl);
 	switch_remove(&port->port);
 }
 
@@ -158,7 +228,17 @@ struct switch_port *vif_port_switch_port(struct vif_port *port)
 	return &port->port;
 }
 
+void vif_port_set_filtering(struct vif_port *port, bool filtering)
+{
+	port->filtering = filtering;
+}
+
 struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue)
 {
-	return queue_stats(port->queues[queue]);
+	struct queue_stats s = queue_stats(port->queues[queue]);
+
+	/* Before a queue was chosen. */
+	if (!queue)
+		s.rx_filtered = port->nr_filtered;
+	return s;
 }

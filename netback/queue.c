@@ -128,6 +128,7 @@ int queue_open(struct queue_common *common, struct queue_record *record,
 	if (!q)
 		return -ENOMEM;
 	q->common = common;
+	q->record = record;
 	q->src.ops = &queue_source_ops;
 	err = grant_cache_open(common->platform, common->domid, CACHE_PAGES,
 			       &q->cache);
@@ -137,6 +138,8 @@ int queue_open(struct queue_common *common, struct queue_record *record,
 		err = bind_channels(q, &record->params);
 	if (!err)
 		err = attach_rings(q, record, resume);
+	if (!err && resume)
+		err = queue_pages_resume(q);
 	if (err) {
 		queue_close(q, resume);
 		return err;

@@ -15,6 +15,7 @@
 #ifndef NETBACK_QUEUE_H
 #define NETBACK_QUEUE_H
 
+#include "abi/netif.h"
 #include "netback/record.h"
 #include "netback/switch.h"
 #include "platform/platform.h"
@@ -26,14 +27,23 @@
 #define QUEUE_GSO_TCPV6 0x04u
 #define QUEUE_CSUM_IPV4 0x08u /* a blank checksum */
 #define QUEUE_CSUM_IPV6 0x10u
+#define QUEUE_MCAST	0x20u /* frames to wanted multicast addresses only */
 
 struct queue_stats {
 	uint64_t tx_frames, tx_bytes;
 	uint64_t tx_errors; /* answered with an error */
 	uint64_t rx_frames, rx_bytes;
-	uint64_t rx_full;   /* dropped: no buffers posted */
-	uint64_t rx_unable; /* dropped: more than the frontend can take */
-	uint64_t rx_errors; /* dropped: a buffer that cannot be mapped */
+	uint64_t rx_full;     /* dropped: no buffers posted */
+	uint64_t rx_unable;   /* dropped: more than the frontend can take */
+	uint64_t rx_errors;   /* dropped: a buffer that cannot be mapped */
+	uint64_t rx_filtered; /* dropped: a multicast address not asked for */
+};
+
+/* A frame's hash, as the frontend asked for it. */
+struct queue_hash {
+	bool known;
+	uint8_t type; /* bit number of XEN_NETIF_CTRL_HASH_TYPE_* */
+	uint32_t value;
 };
 
 /*
@@ -49,6 +59,7 @@ struct queue_common {
 	struct switch_port *port; /* where their frames come from */
 	uint32_t features;	  /* QUEUE_* */
 	uint8_t *bounce;	  /* NIC_FRAME_MAX; needed without QUEUE_CSUM */
+	struct mcast *mcast;	  /* addresses asked for */
 	queue_fault_fn *fault;
 	void *fault_arg;
 	/*
@@ -73,10 +84,25 @@ void queue_close(struct queue *q, bool keep);
 /* Data thread. */
 int queue_start(struct queue *q, struct worker *worker) PV_MUST_CHECK;
 void queue_stop(struct queue *q);
-/* Copy a frame into the guest's buffers. 0, or -errno: dropped and counted. */
-int queue_deliver(struct queue *q, const struct frame *frame) PV_MUST_CHECK;
+/*
+ * Copy a frame into the guest's buffers, with its hash, if it has one. 0, or
+ * -errno: dropped and counted.
+ */
+int queue_deliver(struct queue *q, const struct frame *frame,
+		  const struct queue_hash *hash) PV_MUST_CHECK;
 /* Show the guest what was delivered. */
 void queue_flush(struct queue *q);
 struct queue_stats queue_stats(const struct queue *q);
+
+/* ---- pages that stay mapped; up to RECORD_PAGES_MAX of a queue ---- */
+
+/*
+ * Add all of them, or none. A page that is there already is not mapped again.
+ * -EINVAL an unknown flag; -ENOSPC; grant_cache_get's errors.
+ */
+int queue_add_pages(struct queue *q, const struct xen_netif_gref *list,
+		    uint32_t nr) PV_MUST_CHECK;
+/* Unmap it. -EINVAL: it was not added. */
+int queue_del_page(struct queue *q, grant_ref_t ref) PV_MUST_CHECK;
 
 #endif /* NETBACK_QUEUE_H */

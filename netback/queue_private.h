@@ -13,6 +13,7 @@
 struct queue {
 	struct work_source src;
 	struct queue_common *common;
+	struct queue_record *record;
 	struct half tx, rx;
 	struct netif_rx_request posted[RECORD_SLOTS];
 	struct evtchn *tx_ev, *rx_ev; /* the same: one channel for both */
@@ -29,5 +30,10 @@ void queue_peer_fault(struct queue *q, int err, const char *why);
 
 /* Take, forward and answer chains that cost about budget units. */
 unsigned queue_tx_poll(struct queue *q, unsigned budget);
+
+/* ---- queue_pages.c ---- */
+
+/* Map what a predecessor was asked to keep mapped. Control thread. */
+int queue_pages_resume(struct queue *q) PV_MUST_CHECK;
 
 #endif /* NETBACK_QUEUE_PRIVATE_H */

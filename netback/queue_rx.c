@@ -4,6 +4,7 @@
  * queue.h. Neighbours: frame.c (the copy), record.c; port.c calls. Data thread.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "netback/queue_private.h"
 
@@ -51,8 +52,8 @@ static bool rx_needs_csum(const struct queue *q, const struct frame *frame)
 		 (frame->layout.ipv6 ? QUEUE_CSUM_IPV6 : QUEUE_CSUM_IPV4));
 }
 
-/* Copy the frame into nr_pages posted buffers; the second slot may be an
- * extra's. Returns 0, or the error of a buffer that could not be mapped. */
+/* Copy the frame into nr_pages posted buffers; the slots after the first may be
+ * extras'. Returns 0, or the error of a buffer that could not be mapped. */
 static int rx_copy(struct queue *q, const struct frame *frame,
 		   uint32_t nr_pages, uint32_t nr_extras)
 {
@@ -73,19 +74,42 @@ static int rx_copy(struct queue *q, const struct frame *frame,
 	return 0;
 }
 
-static void rx_stage_extra(struct queue *q, const struct packet_meta *meta)
-{
-	struct netif_extra_info extra = { .type = XEN_NETIF_EXTRA_TYPE_GSO };
+/* What goes with a frame, in extra slots after its first. */
+struct rx_extras {
+	struct netif_extra_info info[2];
+	uint32_t nr;
+};
 
-	extra.u.gso.size = meta->gso_size;
-	extra.u.gso.type = meta->gso == PACKET_GSO_TCPV4
-				   ? XEN_NETIF_GSO_TYPE_TCPV4
-				   : XEN_NETIF_GSO_TYPE_TCPV6;
-	half_stage(&q->rx, &extra);
+static struct rx_extras rx_extras_of(const struct packet_meta *meta,
+				     const struct queue_hash *hash)
+{
+	struct rx_extras x = { .nr = 0 };
+
+	if (meta->gso != PACKET_GSO_NONE) {
+		struct netif_extra_info *e = &x.info[x.nr++];
+
+		e->type = XEN_NETIF_EXTRA_TYPE_GSO;
+		e->u.gso.size = meta->gso_size;
+		e->u.gso.type = meta->gso == PACKET_GSO_TCPV4
+					? XEN_NETIF_GSO_TYPE_TCPV4
+					: XEN_NETIF_GSO_TYPE_TCPV6;
+	}
+	if (hash->known) {
+		struct netif_extra_info *e = &x.info[x.nr++];
+
+		e->type = XEN_NETIF_EXTRA_TYPE_HASH;
+		e->u.hash.type = hash->type;
+		e->u.hash.algorithm = XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ;
+		/* Lowest byte first, and so is the CPU. */
+		memcpy(e->u.hash.value, &hash->value, sizeof(hash->value));
+	}
+	for (uint32_t i = 1; i < x.nr; i++)
+		x.info[i - 1].flags = XEN_NETIF_EXTRA_FLAG_MORE;
+	return x;
 }
 
 static void rx_stage(struct queue *q, const struct frame *frame,
-		     uint32_t nr_pages)
+		     uint32_t nr_pages, const struct rx_extras *extras)
 {
 	uint32_t left = frame->size_bytes;
 	uint16_t flags = 0;
@@ -94,7 +118,7 @@ static void rx_stage(struct queue *q, const struct frame *frame,
 		flags = NETRXF_csum_blank | NETRXF_data_validated;
 	else if (frame->meta.data_validated)
 		flags = NETRXF_data_validated;
-	if (frame->meta.gso != PACKET_GSO_NONE)
+	if (extras->nr)
 		flags |= NETRXF_extra_info;
 	for (uint32_t i = 0; i < nr_pages; i++) {
 		uint32_t n = left < PV_PAGE_SIZE ? left : PV_PAGE_SIZE;
@@ -108,8 +132,8 @@ static void rx_stage(struct queue *q, const struct frame *frame,
 		if (left)
 			rsp.flags |= NETRXF_more_data;
 		half_stage(&q->rx, &rsp);
-		if (flags & NETRXF_extra_info)
-			rx_stage_extra(q, &frame->meta);
+		for (uint32_t x = 0; !i && x < extras->nr; x++)
+			half_stage(&q->rx, &extras->info[x]);
 		flags = 0;
 	}
 }
@@ -127,11 +151,13 @@ static void rx_stage_errors(struct queue *q, uint32_t nr)
 	}
 }
 
-static int rx_put(struct queue *q, const struct frame *frame)
+static int rx_put(struct queue *q, const struct frame *frame,
+		  const struct queue_hash *hash)
 {
 	uint32_t nr_pages =
 		(frame->size_bytes + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
-	uint32_t nr_extras = frame->meta.gso != PACKET_GSO_NONE;
+	struct rx_extras extras = rx_extras_of(&frame->meta, hash);
+	uint32_t nr_extras = extras.nr;
 	int err;
 
 	if (!rx_can_take(q, frame, nr_pages)) {
@@ -155,26 +181,27 @@ static int rx_put(struct queue *q, const struct frame *frame)
 		q->stats.rx_errors++;
 		return 0;
 	}
-	rx_stage(q, frame, nr_pages);
+	rx_stage(q, frame, nr_pages, &extras);
 	q->stats.rx_frames++;
 	q->stats.rx_bytes += frame->size_bytes;
 	return 0;
 }
 
-int queue_deliver(struct queue *q, const struct frame *frame)
+int queue_deliver(struct queue *q, const struct frame *frame,
+		  const struct queue_hash *hash)
 {
 	struct frame plain;
 	int err;
 
 	if (frame->meta.gso != PACKET_GSO_NONE || !rx_needs_csum(q, frame))
-		return rx_put(q, frame);
+		return rx_put(q, frame, hash);
 	plain = *frame;
 	err = frame_fill_csum(&plain, q->common->bounce);
 	if (err) {
 		q->stats.rx_unable++;
 		return err;
 	}
-	return rx_put(q, &plain);
+	return rx_put(q, &plain, hash);
 }
 
 void queue_flush(struct queue *q)

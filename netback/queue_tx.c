@@ -97,6 +97,17 @@ static void tx_answer(struct queue *q, const struct tx_chain *chain, int err)
 	}
 }
 
+static int tx_obey(struct queue *q, const struct tx_packet *packet,
+		   uint64_t now_ns)
+{
+	switch (packet->kind) {
+	case TX_FRAME: return tx_forward(q, packet, now_ns);
+	case TX_MCAST_ADD: return mcast_add(q->common->mcast, packet->mcast);
+	case TX_MCAST_DEL: return mcast_del(q->common->mcast, packet->mcast);
+	}
+	return -EINVAL;
+}
+
 /* Forward or refuse one chain. Returns what it cost. */
 static unsigned tx_serve(struct queue *q, const struct tx_chain *chain,
 			 uint64_t now_ns)
@@ -105,12 +116,14 @@ static unsigned tx_serve(struct queue *q, const struct tx_chain *chain,
 	int err = tx_parse(chain, &packet);
 
 	if (!err)
-		err = tx_forward(q, &packet, now_ns);
+		err = tx_obey(q, &packet, now_ns);
 	tx_answer(q, chain, err);
 	if (err) {
 		q->stats.tx_errors++;
 		return 1;
 	}
+	if (packet.kind != TX_FRAME)
+		return 1;
 	q->stats.tx_frames++;
 	q->stats.tx_bytes += packet.size_bytes;
 	return worker_cost(packet.size_bytes);

@@ -25,13 +25,16 @@
 #include <stdint.h>
 
 #include "abi/grant.h"
+#include "netback/mcast.h"
+#include "netback/rss.h"
 #include "ring/ring.h"
 #include "util/annotate.h"
 
 /* Queues of one vif that we take. */
 #define RECORD_QUEUES_MAX   8u
 #define RECORD_SLOTS	    256u
-#define RECORD_ANSWER_BYTES 8u
+#define RECORD_ANSWER_BYTES 12u
+#define RECORD_PAGES_MAX    512u /* of one queue, to stay mapped */
 
 struct record_ring {
 	uint32_t committed, rsp_prod;
@@ -47,15 +50,36 @@ struct queue_params {
 	/* of all queues of the vif: */
 	uint32_t nr_queues;
 	uint32_t features; /* QUEUE_* of queue.h */
+	bool has_ctrl;	   /* a control ring: */
+	grant_ref_t ctrl_ref;
+	evtchn_port_t ctrl_port;
 	/* of this queue: */
 	grant_ref_t tx_ref, rx_ref;
 	evtchn_port_t tx_port, rx_port; /* equal: one channel for both */
+};
+
+/* Pages that the frontend asked to stay mapped. */
+struct record_pages {
+	uint32_t nr;
+	grant_ref_t refs[RECORD_PAGES_MAX];
+};
+
+/*
+ * What the frontend asked for since. A death in the middle of a change leaves
+ * it to be made again: the request that asked for it has no answer yet.
+ */
+struct vif_record {
+	struct record_ring ctrl;
+	struct rss rss;
+	struct mcast mcast;
 };
 
 struct queue_record {
 	uint32_t magic; /* written last: the rest is complete */
 	struct queue_params params;
 	struct record_ring tx, rx;
+	struct record_pages pages;
+	struct vif_record vif; /* of the first queue's record: the vif's */
 };
 
 /* A new record. Returns its descriptor, mapped as *ret. */

@@ -142,6 +142,8 @@ static int vif_announce(struct xenbus_device *dev)
 		{ "feature-rx-flip", 0 },
 		{ "feature-split-event-channels", 1 },
 		{ "multi-queue-max-queues", RECORD_QUEUES_MAX },
+		{ "feature-multicast-control", 1 },
+		{ "feature-ctrl-ring", 1 },
 	};
 	struct vif *v = dev->priv;
 	int err = vif_acquire(v);

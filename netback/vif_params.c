@@ -39,14 +39,15 @@ static int read_number(struct xenbus_device *dev, const char *dir,
 
 static int read_features(struct xenbus_device *dev, uint32_t *ret)
 {
-	bool rx_copy, sg, gso4, gso6, no_csum4, csum6;
+	bool rx_copy, sg, gso4, gso6, no_csum4, csum6, mcast;
 
 	if (read_flag(dev, "request-rx-copy", 0, &rx_copy) ||
 	    read_flag(dev, "feature-sg", 0, &sg) ||
 	    read_flag(dev, "feature-gso-tcpv4", 0, &gso4) ||
 	    read_flag(dev, "feature-gso-tcpv6", 0, &gso6) ||
 	    read_flag(dev, "feature-no-csum-offload", 0, &no_csum4) ||
-	    read_flag(dev, "feature-ipv6-csum-offload", 0, &csum6))
+	    read_flag(dev, "feature-ipv6-csum-offload", 0, &csum6) ||
+	    read_flag(dev, "request-multicast-control", 0, &mcast))
 		return -EINVAL;
 	if (!rx_copy) {
 		xenbus_fatal(dev, -EOPNOTSUPP,
@@ -64,7 +65,25 @@ static int read_features(struct xenbus_device *dev, uint32_t *ret)
 		*ret |= QUEUE_CSUM_IPV4;
 	if (csum6)
 		*ret |= QUEUE_CSUM_IPV6;
+	if (mcast)
+		*ret |= QUEUE_MCAST;
 	return 0;
+}
+
+/* A control ring, if there is one. */
+static int read_ctrl(struct xenbus_device *dev, struct queue_params *ret)
+{
+	int err = xs_read_u32(dev->xs, XS_NO_TXN, dev->otherend,
+			      "ctrl-ring-ref", UINT32_MAX, &ret->ctrl_ref);
+
+	if (err == -ENOENT)
+		return 0;
+	ret->has_ctrl = true;
+	err = read_number(dev, dev->otherend, "ctrl-ring-ref", &ret->ctrl_ref);
+	if (!err)
+		err = read_number(dev, dev->otherend, "event-channel-ctrl",
+				  &ret->ctrl_port);
+	return err;
 }
 
 static int read_common(struct xenbus_device *dev, struct queue_params *ret)
@@ -80,7 +99,8 @@ static int read_common(struct xenbus_device *dev, struct queue_params *ret)
 			     dev->otherend);
 		return err;
 	}
-	return read_features(dev, &ret->features);
+	err = read_features(dev, &ret->features);
+	return err ? err : read_ctrl(dev, ret);
 }
 
 /* Two channels, or one for both. */

@@ -35,6 +35,12 @@ struct guest {
 	struct share send, recv; /* recv: RX_PAGES for each queue */
 	struct guest_queue q[GUEST_QUEUES_MAX];
 	uint32_t nr_queues;
+	/* With a control ring; ctrl_page: what its requests name. */
+	struct share ctrl_pages;
+	struct ring_front ctrl;
+	struct evtchn *ctrl_ev;
+	void *ctrl_page;
+	grant_ref_t ctrl_page_ref;
 	/* the backend's side */
 	struct queue_record *records[GUEST_QUEUES_MAX];
 	struct vif_port *port;
@@ -46,6 +52,7 @@ struct guest_config {
 	uint32_t features;
 	uint32_t nr_queues; /* 0: one */
 	bool one_channel;   /* for both rings of a queue */
+	bool ctrl;	    /* a control ring */
 };
 
 static struct world world;
@@ -142,10 +149,27 @@ static inline void guest_queue_open(struct guest *g, uint32_t i,
 		.tx_port = evtchn_port(q->tx_ev),
 		.rx_port = evtchn_port(q->rx_ev),
 		.features = config->features,
+		.has_ctrl = config->ctrl,
 	};
+	if (config->ctrl) {
+		params.ctrl_ref = g->ctrl_pages.first_ref;
+		params.ctrl_port = evtchn_port(g->ctrl_ev);
+	}
 	fd = record_create(&params, &g->records[i]);
 	world_must(fd >= 0, "record");
 	close(fd);
+}
+
+static inline void guest_ctrl_open(struct guest *g)
+{
+	world_must(!platform_share(g->platform, back_id, 2, 0, &g->ctrl_pages),
+		   "share");
+	world_must(!platform_evtchn_alloc(g->platform, back_id, &g->ctrl_ev),
+		   "evtchn");
+	ring_front_init(&g->ctrl, (void PV_SHARED *)g->ctrl_pages.base,
+			PV_PAGE_SIZE, sizeof(struct xen_netif_ctrl_request));
+	g->ctrl_page = (uint8_t *)g->ctrl_pages.base + PV_PAGE_SIZE;
+	g->ctrl_page_ref = g->ctrl_pages.first_ref + 1;
 }
 
 static inline void guest_open(struct guest *g, const char *name, uint8_t nr,
@@ -163,6 +187,8 @@ static inline void guest_open(struct guest *g, const char *name, uint8_t nr,
 					   RX_PAGES * g->nr_queues, 0,
 					   &g->recv),
 		   "share");
+	if (config->ctrl)
+		guest_ctrl_open(g);
 	for (uint32_t i = 0; i < g->nr_queues; i++)
 		guest_queue_open(g, i, config);
 	world_must(!port_make(g, false), "port");
@@ -181,6 +207,9 @@ static inline void guest_close(struct guest *g)
 		evtchn_close(q->tx_ev);
 		(void)platform_unshare(g->platform, &q->rings);
 	}
+	evtchn_close(g->ctrl_ev);
+	if (g->ctrl_pages.base)
+		(void)platform_unshare(g->platform, &g->ctrl_pages);
 	(void)platform_unshare(g->platform, &g->send);
 	(void)platform_unshare(g->platform, &g->recv);
 	platform_close(g->platform);

@@ -398,6 +398,31 @@ static void unmaps_what_was_not_used_for_two_steps(void)
 	end();
 }
 
+static void forgets_a_page_that_nobody_has(void)
+{
+	struct grant_cache *cache;
+	struct share share;
+	void PV_SHARED *page;
+
+	begin();
+	UNIT_REQUIRE(!platform_share(front, BACK, 2, 0, &share));
+	UNIT_REQUIRE(!grant_cache_open(back, FRONT, 8, &cache));
+	UNIT_REQUIRE(!grant_cache_get(cache, share.first_ref, true, &page));
+	UNIT_REQUIRE(!grant_cache_get(cache, share.first_ref + 1, true, &page));
+	grant_cache_put(cache, share.first_ref);
+	UNIT_CHECK(grant_cache_nr_mapped(cache) == 2);
+	grant_cache_forget(cache, share.first_ref);
+	grant_cache_forget(cache, share.first_ref + 1); /* somebody has it */
+	grant_cache_forget(cache, 4711);		/* never mapped */
+	UNIT_CHECK(grant_cache_nr_mapped(cache) == 1);
+	UNIT_CHECK(!grant_cache_get(cache, share.first_ref, true, &page));
+	grant_cache_put(cache, share.first_ref);
+	grant_cache_put(cache, share.first_ref + 1);
+	grant_cache_close(cache);
+	UNIT_CHECK(platform_unshare(front, &share) == 0);
+	end();
+}
+
 UNIT_MAIN("grant", UNIT_TEST(knows_its_pages_by_number_reference_and_address),
 	  UNIT_TEST(hands_out_every_page_once),
 	  UNIT_TEST(finds_contiguous_pages_across_holes),
@@ -408,4 +433,5 @@ UNIT_MAIN("grant", UNIT_TEST(knows_its_pages_by_number_reference_and_address),
 	  UNIT_TEST(maps_anew_what_is_now_wanted_writable),
 	  UNIT_TEST(stays_bounded_over_a_hundred_thousand_references),
 	  UNIT_TEST(survives_maps_that_fail_at_random),
-	  UNIT_TEST(unmaps_what_was_not_used_for_two_steps))
+	  UNIT_TEST(unmaps_what_was_not_used_for_two_steps),
+	  UNIT_TEST(forgets_a_page_that_nobody_has))

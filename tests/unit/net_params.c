@@ -101,7 +101,10 @@ static void a_frontend_with_no_feature_has_one_queue_and_one_channel(void)
 	UNIT_CHECK(p[0].tx_ref == 8 && p[0].rx_ref == 9);
 	UNIT_CHECK(p[0].tx_port == 5 && p[0].rx_port == 5);
 	/* Blank IPv4 checksums are the rule, not the exception. */
-	UNIT_CHECK(p[0].features == QUEUE_CSUM_IPV4);
+	UNIT_CHECK(p[0].features == QUEUE_CSUM_IPV4 && !p[0].has_ctrl);
+	/* A control ring needs a channel. */
+	fake_set(FRONT, "ctrl-ring-ref", "30");
+	UNIT_CHECK(refuses("event-channel-ctrl"));
 	end();
 }
 
@@ -114,6 +117,9 @@ static void a_frontend_with_every_feature_is_read(void)
 	fake_set(FRONT, "feature-gso-tcpv6", "1");
 	fake_set(FRONT, "feature-no-csum-offload", "1");
 	fake_set(FRONT, "feature-ipv6-csum-offload", "1");
+	fake_set(FRONT, "request-multicast-control", "1");
+	fake_set(FRONT, "ctrl-ring-ref", "30");
+	fake_set(FRONT, "event-channel-ctrl", "31");
 	UNIT_REQUIRE(vif_params_read(&dev, p) == 0);
 	for (uint32_t i = 0; i < 2; i++) {
 		UNIT_CHECK(p[i].nr_queues == 2 && p[i].queue == i);
@@ -123,7 +129,9 @@ static void a_frontend_with_every_feature_is_read(void)
 		UNIT_CHECK(p[i].rx_port == 13 + 4 * i);
 		UNIT_CHECK(p[i].features ==
 			   (QUEUE_SG | QUEUE_GSO_TCPV4 | QUEUE_GSO_TCPV6 |
-			    QUEUE_CSUM_IPV6));
+			    QUEUE_CSUM_IPV6 | QUEUE_MCAST));
+		UNIT_CHECK(p[i].has_ctrl && p[i].ctrl_ref == 30 &&
+			   p[i].ctrl_port == 31);
 	}
 	end();
 }
@@ -198,6 +206,8 @@ static void no_number_is_taken_for_one_in_any_key(void)
 		"tx-ring-ref",
 		"rx-ring-ref",
 		"event-channel",
+		"request-multicast-control",
+		"ctrl-ring-ref",
 	};
 
 	for (size_t k = 0; k < ARRAY_SIZE(keys); k++)

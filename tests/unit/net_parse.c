@@ -266,13 +266,50 @@ static void treats_each_type_of_extra_as_offered_or_not(void)
 		struct tx_packet p;
 		int want = -EINVAL;
 
+		/* Multicast orders come without a frame: see below. */
 		if (type == XEN_NETIF_EXTRA_TYPE_HASH)
 			want = 0;
-		else if (type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD ||
-			 type == XEN_NETIF_EXTRA_TYPE_MCAST_DEL ||
-			 type == XEN_NETIF_EXTRA_TYPE_XDP)
+		else if (type == XEN_NETIF_EXTRA_TYPE_XDP)
 			want = -EOPNOTSUPP;
 		UNIT_CHECK(parse_with_extra(e, &p) == want);
+	}
+}
+
+static int parse_order(struct netif_extra_info extra, uint16_t flags,
+		       struct tx_packet *p)
+{
+	struct tx_chain c = { 0 };
+
+	/* Whatever the request says besides, nobody looks at it. */
+	if (add_req(&c, 4000, 0, 1000, flags) != 1 ||
+	    add_extra(&c, extra) != (flags & NETTXF_more_data ? 1 : 0))
+		return 1;
+	if (flags & NETTXF_more_data && add_req(&c, 0, 0, 10, 0) != 0)
+		return 1;
+	return tx_parse(&c, p);
+}
+
+static void takes_a_multicast_order_that_stands_alone(void)
+{
+	static const uint8_t addr[] = { 1, 2, 3, 4, 5, 6 };
+
+	for (uint8_t type = XEN_NETIF_EXTRA_TYPE_MCAST_ADD;
+	     type <= XEN_NETIF_EXTRA_TYPE_MCAST_DEL; type++) {
+		struct netif_extra_info e = { .type = type };
+		struct tx_packet p;
+
+		memcpy(e.u.mcast.addr, addr, sizeof(addr));
+		UNIT_CHECK(parse_order(e, NETTXF_extra_info, &p) == 0);
+		UNIT_CHECK(p.kind == (type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD
+					      ? TX_MCAST_ADD
+					      : TX_MCAST_DEL));
+		UNIT_CHECK(!memcmp(p.mcast, addr, 6) && !p.nr_pieces);
+		UNIT_CHECK(parse_order(e, NETTXF_extra_info | NETTXF_csum_blank,
+				       &p) == -EINVAL);
+		UNIT_CHECK(parse_order(e, NETTXF_extra_info | NETTXF_more_data,
+				       &p) == -EINVAL);
+		e.flags = 2;
+		UNIT_CHECK(parse_order(e, NETTXF_extra_info, &p) == -EINVAL);
 	}
 }
 
@@ -382,6 +419,7 @@ UNIT_MAIN("net_parse", UNIT_TEST(takes_a_packet_of_one_slot),
 	  UNIT_TEST(rejects_bad_segmentation),
 	  UNIT_TEST(rejects_segmentation_twice),
 	  UNIT_TEST(treats_each_type_of_extra_as_offered_or_not),
+	  UNIT_TEST(takes_a_multicast_order_that_stands_alone),
 	  UNIT_TEST(bounds_endless_extras), UNIT_TEST(bounds_endless_more_data),
 	  UNIT_TEST(answers_every_slot_in_ring_order),
 	  UNIT_TEST(maps_errnos_to_statuses),
