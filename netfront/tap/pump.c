@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "netfront/tap/announce.h"
 #include "util/log.h"
 #include "util/num.h"
 #include "util/packet.h"
@@ -176,6 +177,16 @@ static void follow(struct pump *p)
 	int err;
 
 	netfront_info(p->nf, &info);
+	/* Before the carrier is there: the kernel will test its IPv6 addresses
+	 * anew then, and is not sure of them for a second. */
+	if (info.link_up && !p->link_up) {
+		err = announce_all(p->nf, p->tap->ifname, info.mac);
+		if (err < 0)
+			log_warn("announcing the addresses of %s: %s",
+				 p->tap->ifname, strerror(-err));
+		else
+			log_debug("%d addresses announced", err);
+	}
 	err = tap_follow(p->tap, &info);
 	if (err)
 		log_warn("setting up %s again: %s", p->tap->ifname,

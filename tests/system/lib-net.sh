@@ -2,7 +2,8 @@
 # lib-net.sh - a driver domain, a server behind its bridge and two guests, each
 # in a network namespace of its own; sourced after lib.sh.
 #
-#	net_up		everything below, with netfront-tap in both guests
+#	net_up		everything below, with netfront-tap in both guests, each
+#			with NET_QUEUES queues (one if that is not set)
 #
 #	$NS-net		the driver domain: bridge br0, netbackd ($NETBACKD)
 #	$NS-srv		10.99.0.1, joined to br0 by a veth pair
@@ -60,7 +61,7 @@ start_netbackd() {
 # start_guest NAME DOMAIN LAST-BYTE: its netfront-tap's pid is in $PID.
 start_guest() {
 	start_daemon netfront-tap --run-dir "$RUN" --domain "$2" \
-		--netns "/run/netns/$NS-$1" &&
+		--netns "/run/netns/$NS-$1" --queues "${NET_QUEUES:-1}" &&
 		ip -n "$NS-$1" addr add "10.99.0.$3/24" dev eth0
 }
 

@@ -143,12 +143,24 @@ check "no new handshake took place: the backend stayed connected" \
 	state_is "$back1" 4
 check "frames pass afterwards" ping_ok g1 10.99.0.1 1472
 
+# A neighbour of guest 1's that holds another's address for its own; nothing but
+# an announcement puts that right while nobody sends.
+neighbour_is() {
+	ip -n "$NS-srv" neigh show "$1" | grep -q "lladdr $2 "
+}
+check "the server has wrong neighbours" sh -c "
+	ip -n $NS-srv neigh replace 10.99.0.11 lladdr 00:16:3e:00:00:99 nud stale dev eth0 &&
+	ip -n $NS-srv neigh replace fd99::11 lladdr 00:16:3e:00:00:99 nud stale dev eth0"
+
 kill -9 "$NETBACKD"
 check "without any backend the link goes down" \
 	wait_for 5 tap_carrier_is g1 NO-CARRIER
 check "a new backend starts" start_netbackd
 check "the link comes up again" wait_for 10 tap_carrier_is g1 LOWER_UP
 check "the other guest's link too" wait_for 10 tap_carrier_is g2 LOWER_UP
+check "the guest has announced its IPv4 address" \
+	wait_for 5 neighbour_is 10.99.0.11 00:16:3e:00:00:11
+check "and its IPv6 address" wait_for 5 neighbour_is fd99::11 00:16:3e:00:00:11
 check "frames pass through the new backend" ping_ok g1 10.99.0.12 1472
 
 kill -9 "$FRONT1"
