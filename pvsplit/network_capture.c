@@ -19,8 +19,10 @@
 #include "util/num.h"
 
 #define ANSWER_NS (5 * NS_PER_S)
-#define PAUSE_NS  (5 * NS_PER_MS)
+#define PAUSE_NS  NS_PER_MS
 #define SNAP_MAX  262144u
+/* As many as the ring may hold: then a signal is looked for. */
+#define BATCH_MAX (CAPTURE_BYTES / sizeof(struct capture_record))
 /* https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html */
 #define PCAP_NANOSECONDS 0xa1b23c4du
 #define PCAP_ETHERNET	 1u
@@ -142,7 +144,7 @@ static int drain(struct capture_job *j)
 	struct capture_record r;
 	int err = 0;
 
-	while (!err && next(j, &r)) {
+	for (unsigned n = 0; !err && n < BATCH_MAX && next(j, &r); n++) {
 		err = file_add(j, &r);
 		/* pairs with the driver domain's load */
 		__atomic_store_n(&header(j)->cons, j->cons, __ATOMIC_RELEASE);
