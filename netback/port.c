@@ -24,7 +24,6 @@ struct vif_port {
 	struct flow_key key;
 	struct rss *rss;
 	struct rss_table table;
-	bool filtering; /* multicast */
 	uint64_t nr_filtered;
 	struct ctrl_ring *ctrl; /* NULL: none */
 	queue_fault_fn *fault;
@@ -69,7 +68,8 @@ static int port_deliver(struct switch_port *port, const struct frame *frame)
 	uint32_t i = choose_queue(p, frame, &hash);
 	int err;
 
-	if (p->filtering && mcast_drops(p->common.mcast, frame->head)) {
+	if (p->common.features & QUEUE_MCAST &&
+	    mcast_drops(p->common.mcast, frame->head)) {
 		p->nr_filtered++;
 		return -EPERM;
 	}
@@ -158,7 +158,6 @@ int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 	memcpy(p->port.mac, config->mac, PACKET_MAC_BYTES);
 	if (config->rules)
 		vif_port_set_rules(p, config->rules);
-	p->filtering = can & QUEUE_MCAST;
 	p->fault = config->fault;
 	p->fault_arg = config->fault_arg;
 	p->common = (struct queue_common){
@@ -226,11 +225,6 @@ void vif_port_stop(struct vif_port *port)
 struct switch_port *vif_port_switch_port(struct vif_port *port)
 {
 	return &port->port;
-}
-
-void vif_port_set_filtering(struct vif_port *port, bool filtering)
-{
-	port->filtering = filtering;
 }
 
 struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue)

@@ -44,8 +44,6 @@ void vif_port_set_rules(struct vif_port *port,
 			const struct switch_rules *rules);
 /* What the switch knows it by. */
 struct switch_port *vif_port_switch_port(struct vif_port *port);
-/* The frontend wants frames to the multicast addresses that it named only. */
-void vif_port_set_filtering(struct vif_port *port, bool filtering);
 struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue);
 
 #endif /* NETBACK_PORT_H */

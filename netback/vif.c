@@ -109,12 +109,13 @@ static void vif_log_stats(const struct vif *v)
 	log_info(
 		"%s: from the guest %llu frames, %llu bytes, %llu bad; to the "
 		"guest %llu frames, %llu bytes; dropped: %llu no buffer, "
-		"%llu not receivable, %llu bad buffer",
+		"%llu not receivable, %llu bad buffer, %llu filtered",
 		v->dev->name, (unsigned long long)s.tx_frames,
 		(unsigned long long)s.tx_bytes, (unsigned long long)s.tx_errors,
 		(unsigned long long)s.rx_frames, (unsigned long long)s.rx_bytes,
 		(unsigned long long)s.rx_full, (unsigned long long)s.rx_unable,
-		(unsigned long long)s.rx_errors);
+		(unsigned long long)s.rx_errors,
+		(unsigned long long)s.rx_filtered);
 }
 
 /* keep: channels and records stay for a successor. Idempotent. */

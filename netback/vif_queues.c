@@ -115,27 +115,6 @@ static int start_on_thread(void *arg)
 	return vif_port_start(s->qs->port, s->qs->nb->worker, s->sw);
 }
 
-struct filtering {
-	struct vif_queues *qs;
-	bool on;
-};
-
-static int filter_on_thread(void *arg)
-{
-	struct filtering *f = arg;
-
-	vif_port_set_filtering(f->qs->port, f->on);
-	return 0;
-}
-
-void vif_queues_set_filtering(struct vif_queues *qs, bool on)
-{
-	struct filtering f = { .qs = qs, .on = on };
-
-	if (qs->port)
-		worker_call(qs->nb->worker, filter_on_thread, &f);
-}
-
 static int stop_on_thread(void *arg)
 {
 	struct vif_queues *qs = arg;

@@ -49,8 +49,6 @@ int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
 /* What the vif may do on the switch, from now on or when it starts. */
 void vif_queues_set_rules(struct vif_queues *qs,
 			  const struct switch_rules *rules);
-/* vif_port_set_filtering, of those that run. */
-void vif_queues_set_filtering(struct vif_queues *qs, bool on);
 /* keep: channels and records stay for a successor. Idempotent. */
 void vif_queues_stop(struct vif_queues *qs, bool keep);
 /* Drop what the monitor keeps of this device, whoever gave it. */

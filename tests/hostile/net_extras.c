@@ -74,10 +74,14 @@ static bool reaches(const uint8_t dst[6])
 	return rsp.status == 60;
 }
 
-static int filter(void *arg)
+/* As if it had connected anew and asked for a filter, or for none. */
+static void reconnect(bool filter)
 {
-	vif_port_set_filtering(a.port, arg != NULL);
-	return 0;
+	struct queue_params *params = &a.records[0]->params;
+
+	port_end(&a, true);
+	params->features = filter ? ALL | QUEUE_MCAST : ALL;
+	world_must(!port_make(&a, true), "port");
 }
 
 static void a_guest_gets_the_multicasts_that_it_asked_for(void)
@@ -91,17 +95,16 @@ static void a_guest_gets_the_multicasts_that_it_asked_for(void)
 	UNIT_CHECK(reaches(group) && reaches(other) && reaches(all));
 	UNIT_CHECK(ADD(1, 5) == NETIF_RSP_OKAY);
 	UNIT_CHECK(reaches(other));
-	worker_call(worker, filter, &a);
+	reconnect(true);
 	UNIT_CHECK(reaches(group) && !reaches(other) && reaches(all) &&
 		   reaches(a.mac));
 	/* It is there for a successor. */
-	port_end(&a, true);
-	UNIT_REQUIRE(!port_make(&a, true));
-	worker_call(worker, filter, &a);
+	reconnect(true);
 	UNIT_CHECK(reaches(group) && !reaches(other));
 	UNIT_CHECK(DEL(1, 5) == NETIF_RSP_OKAY && DEL(1, 5) == NETIF_RSP_OKAY);
 	UNIT_CHECK(!reaches(group));
-	worker_call(worker, filter, NULL);
+	UNIT_CHECK(port_stats(&a, 0).rx_filtered == 2);
+	reconnect(false);
 	UNIT_CHECK(reaches(group));
 	teardown();
 }
@@ -286,10 +289,53 @@ static void headers_in_pieces_of_a_byte_come_out_whole(void)
 	teardown();
 }
 
+/* ---- old peers ----------------------------------------------------------- */
+
+/*
+ * As iPXE: four buffers, one channel for both rings, no feature at all. It is
+ * never asked for more buffers than a frame of its own needs.
+ */
+static void a_guest_with_four_buffers_and_no_feature_is_served(void)
+{
+	const struct guest_config plain = { .one_channel = true };
+	struct netif_extra_info gso = { .type = XEN_NETIF_EXTRA_TYPE_GSO };
+	struct netif_rx_response rsp;
+	uint16_t id;
+
+	setup_as(&plain);
+	gso.u.gso.size = 500;
+	gso.u.gso.type = XEN_NETIF_GSO_TYPE_TCPV4;
+	(void)tx_frame(&a, &b, 10, 4096);
+	rx_post(&b, 4);
+	for (unsigned i = 0; i < 50; i++) {
+		/* What it cannot take is dropped and takes no buffer. */
+		UNIT_CHECK(send_extras(tcp_frame(), &gso, 1) == NETIF_RSP_OKAY);
+		UNIT_CHECK(send_cut(2, 1024, 5000) == NETIF_RSP_OKAY);
+		/* Blank checksums are filled in. */
+		for (unsigned n = 0; n < 4; n++) {
+			tx_request(&a, tcp_frame());
+			tx_show(&a);
+			UNIT_CHECK(tx_status(&a, &id) == NETIF_RSP_OKAY);
+		}
+		for (unsigned n = 0; n < 4; n++)
+			UNIT_CHECK(rx_response(&b, &rsp) &&
+				   rsp.status == 1000 &&
+				   rsp.flags == NETRXF_data_validated);
+		UNIT_CHECK(ring_front_pending(&b.q[0].rx) == 0);
+		UNIT_CHECK(served(&b, &a));
+		rx_post(&b, 4);
+	}
+	UNIT_CHECK(!atomic_load(&b.fault));
+	UNIT_CHECK(port_stats(&b, 0).rx_unable == 100);
+	UNIT_CHECK(vif_port_stats(b.port, 0).rx_full == 0);
+	teardown();
+}
+
 UNIT_MAIN("net_extras",
 	  UNIT_TEST(a_guest_gets_the_multicasts_that_it_asked_for),
 	  UNIT_TEST(a_guest_may_name_only_so_many_addresses),
 	  UNIT_TEST(an_order_with_anything_beside_it_is_refused),
 	  UNIT_TEST(segmentation_that_makes_no_sense_is_refused),
 	  UNIT_TEST(any_number_of_slots_of_any_size_is_taken_or_refused),
-	  UNIT_TEST(headers_in_pieces_of_a_byte_come_out_whole))
+	  UNIT_TEST(headers_in_pieces_of_a_byte_come_out_whole),
+	  UNIT_TEST(a_guest_with_four_buffers_and_no_feature_is_served))
