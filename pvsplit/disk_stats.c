@@ -16,7 +16,7 @@
 #include "util/hist.h"
 #include "util/num.h"
 
-#define ANSWER_NS   NS_PER_S
+#define ANSWER_NS   (5 * NS_PER_S)
 #define LOOK_NS	    (2 * NS_PER_MS)
 #define QUEUES_MAX  64u
 #define FIGURES_MAX 1024u /* lines of a node */
