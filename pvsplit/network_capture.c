@@ -36,7 +36,8 @@ const struct cmd_option network_capture_options[] = {
 
 const char network_capture_help[] =
 	"FILE is in the format that tcpdump and wireshark read; '-' is standard\n"
-	"output. Goes on until interrupted. Frames are shown as the driver domain\n"
+	"output. Goes on until interrupted, or until the interface is disconnected\n"
+	"(not when its backend is started again). Frames are shown as the driver domain\n"
 	"has them: those that the interface sends before any rule is asked, large\n"
 	"ones whole, with a checksum that a receiver is to fill in as it is. What\n"
 	"comes faster than it can be written is left out and counted; the network\n"
@@ -200,10 +201,9 @@ static int wait_until_started(struct pvsplit *ps, const struct capture_job *j)
 	return 0;
 }
 
-/* Until a signal, the count, or the end of the interface. */
+/* Until a signal, the count, or the end of the interface's connection. */
 static int follow(struct pvsplit *ps, struct capture_job *j)
 {
-	struct device dev;
 	uint64_t look_ns = 0;
 	int err = 0;
 
@@ -215,11 +215,9 @@ static int follow(struct pvsplit *ps, struct capture_job *j)
 		if (err || clock_now_ns() < look_ns)
 			continue;
 		look_ns = clock_now_ns() + NS_PER_S;
-		if (device_find(ps, DEVICE_VIF, j->dev.domid, j->dev.handle,
-				&dev) == -ENOENT)
-			err = 1;
+		err = evtchn_clear(j->ev) < 0 ? -EPIPE : 0;
 	}
-	if (err == -EINTR)
+	if (err == -EINTR || err == -EPIPE)
 		err = drain(j);
 	return err < 0 ? err : 0;
 }

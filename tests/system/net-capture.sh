@@ -33,6 +33,10 @@ started() {
 		sleep 0.2
 }
 
+gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
 ends() {
 	kill -INT "$CAPTURE"
 	wait "$CAPTURE"
@@ -125,4 +129,8 @@ check "it ends" ends
 check "and has it" pcap "$TMP/next.pcap" 'len(icmp(8, 1042)) == 5'
 check "tcpdump reads it" sh -c \
 	"[ \$(tcpdump -nr $TMP/one.pcap icmp | grep -c 'echo request') = 10 ]"
+check "a capture of an interface that ends" capture "$TMP/end.pcap"
+kill -9 "$FRONT1"
+check "ends with it" wait_for 10 gone "$CAPTURE"
+check "and says so in peace" grep -q 'frames, 0 left out' "$TMP/said"
 finish
