@@ -59,6 +59,7 @@ mkdir "$TMPDIR"
 
 # interrupt SIGNAL PATTERN: when the demo's output has the pattern.
 interrupt() {
+	rm -f "$TMP/demo.log" # of the one before
 	setsid env DEMO_MARK="$TMP" pvsplit demo >"$TMP/demo.log" 2>&1 &
 	demo=$!
 	wait_for 60 grep -q "$2" "$TMP/demo.log" || return 1
