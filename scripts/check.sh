@@ -19,8 +19,8 @@ dir=$(mktemp -d)
 : >"$dir/plan"
 
 alone='unit/limiter unit/spin unit/worker unit/worker_fair unit/worker_wait
-	hostile/store_busy system/block-limit system/block-stats
-	system/store-restart'
+	hostile/store_busy system/blk-hostile system/block-limit
+	system/block-stats system/store-restart'
 
 # Each test is a process group of its own, which timeout ends.
 stop_all() {

