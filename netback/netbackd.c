@@ -45,6 +45,10 @@ static int serve(struct netback *nb, struct xenbus_bus **ret)
 	if (!err)
 		err = worker_open("netback-data", SPIN_MAX_NS, &nb->worker);
 	if (!err)
+		err = limit_groups_open(&nb->limit_groups, c->xs,
+					platform_domid(c->platform),
+					"vif-limit-group", LIMITER_NETWORKS);
+	if (!err)
 		err = xenbus_bus_open(c->xs, platform_domid(c->platform),
 				      &vif_driver, &vif_bus_ops, nb, ret);
 	if (!err)
@@ -72,6 +76,7 @@ static int run_worker(void)
 		err = control_run(&nb.control);
 	nb.stopping = true;
 	xenbus_bus_close(bus);
+	limit_groups_close(&nb.limit_groups);
 	worker_close(nb.worker);
 	control_close(&nb.control);
 	return err ? 1 : 0;

@@ -167,6 +167,7 @@ int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 		.features = can,
 		.fault = port_fail,
 		.fault_arg = p,
+		.limiters = config->limiters,
 	};
 	err = flow_key_init(&p->key);
 	if (!err && ~can & (QUEUE_CSUM_IPV4 | QUEUE_CSUM_IPV6)) {
@@ -227,12 +228,19 @@ struct switch_port *vif_port_switch_port(struct vif_port *port)
 	return &port->port;
 }
 
-struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue)
+void vif_port_set_limiters(struct vif_port *port,
+			   const struct limiter_pair *limiters)
 {
-	struct queue_stats s = queue_stats(port->queues[queue]);
+	port->common.limiters = *limiters;
+	for (uint32_t i = 0; i < port->nr_queues; i++)
+		queue_limits_changed(port->queues[i]);
+}
 
+void vif_port_traffic(const struct vif_port *port, uint32_t queue,
+		      struct traffic *to)
+{
+	queue_traffic(port->queues[queue], to);
 	/* Before a queue was chosen. */
 	if (!queue)
-		s.rx_filtered = port->nr_filtered;
-	return s;
+		to->rx_drops[TRAFFIC_DROP_FILTERED] += port->nr_filtered;
 }

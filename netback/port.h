@@ -25,6 +25,7 @@ struct vif_port_config {
 	struct queue_record *const *records; /* outlive the port */
 	uint32_t nr_queues;		     /* 1 .. RECORD_QUEUES_MAX */
 	bool resume;			     /* go on where the records end */
+	struct limiter_pair limiters;	     /* outlive it or are replaced */
 	/* Called at most once: no queue of the vif runs any longer. */
 	queue_fault_fn *fault;
 	void *fault_arg;
@@ -44,6 +45,11 @@ void vif_port_set_rules(struct vif_port *port,
 			const struct switch_rules *rules);
 /* What the switch knows it by. */
 struct switch_port *vif_port_switch_port(struct vif_port *port);
-struct queue_stats vif_port_stats(const struct vif_port *port, uint32_t queue);
+/* Also when it is the same limiters, with other rates. */
+void vif_port_set_limiters(struct vif_port *port,
+			   const struct limiter_pair *limiters);
+/* Add what the queue did so far to to. */
+void vif_port_traffic(const struct vif_port *port, uint32_t queue,
+		      struct traffic *to);
 
 #endif /* NETBACK_PORT_H */

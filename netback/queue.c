@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "netback/queue_private.h"
+#include "util/clock.h"
 
 /* Every buffer of both rings, and as many that went out of use. */
 #define CACHE_PAGES 1024u
@@ -55,6 +56,11 @@ static bool queue_arm(struct work_source *src)
 {
 	struct queue *q = container_of(src, struct queue, src);
 
+	/* What is in the ring has to wait: no event is asked for. */
+	if (src->not_before_ns)
+		return false;
+	limiter_member_rest(&q->tx_limit);
+	limiter_member_rest(&q->rx_limit);
 	/* A producer index gone wrong shows in the next poll. */
 	return ring_back_arm(&q->tx.ring) != 0;
 }
@@ -130,6 +136,8 @@ int queue_open(struct queue_common *common, struct queue_record *record,
 	q->common = common;
 	q->record = record;
 	q->src.ops = &queue_source_ops;
+	limiter_member_set(&q->tx_limit, &common->limiters);
+	limiter_member_set(&q->rx_limit, &common->limiters);
 	err = grant_cache_open(common->platform, common->domid, CACHE_PAGES,
 			       &q->cache);
 	if (!err)
@@ -156,6 +164,8 @@ void queue_close(struct queue *q, bool keep)
 
 	if (!q)
 		return;
+	limiter_member_rest(&q->tx_limit);
+	limiter_member_rest(&q->rx_limit);
 	if (q->rx_ev && q->rx_ev != q->tx_ev)
 		end(q->rx_ev);
 	if (q->tx_ev)
@@ -189,7 +199,14 @@ void queue_stop(struct queue *q)
 		queue_flush(q);
 }
 
-struct queue_stats queue_stats(const struct queue *q)
+void queue_limits_changed(struct queue *q)
 {
-	return q->stats;
+	limiter_member_set(&q->tx_limit, &q->common->limiters);
+	limiter_member_set(&q->rx_limit, &q->common->limiters);
+	worker_wake(&q->src);
+}
+
+void queue_traffic(const struct queue *q, struct traffic *to)
+{
+	traffic_add(to, &q->traffic, clock_now_ns());
 }

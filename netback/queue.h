@@ -9,6 +9,11 @@
  * drops. Nothing is queued on our side, so a guest that does not read costs
  * nothing.
  *
+ * Limits: a chain that may not be sent yet was taken off the ring and waits,
+ * not answered; a successor finds it in the ring again. What comes for the
+ * guest beyond its limit is dropped. What a chain costs is taken from its own
+ * words, before they are checked.
+ *
  * Made and freed on the control thread; started, stopped and used in between
  * on the data thread. Logs: never; counts, and calls fault.
  */
@@ -18,7 +23,9 @@
 #include "abi/netif.h"
 #include "netback/record.h"
 #include "netback/switch.h"
+#include "netback/traffic.h"
 #include "platform/platform.h"
+#include "util/limiter.h"
 #include "worker/worker.h"
 
 /* What the frontend can receive. */
@@ -28,16 +35,6 @@
 #define QUEUE_CSUM_IPV4 0x08u /* a blank checksum */
 #define QUEUE_CSUM_IPV6 0x10u
 #define QUEUE_MCAST	0x20u /* frames to wanted multicast addresses only */
-
-struct queue_stats {
-	uint64_t tx_frames, tx_bytes;
-	uint64_t tx_errors; /* answered with an error */
-	uint64_t rx_frames, rx_bytes;
-	uint64_t rx_full;     /* dropped: no buffers posted */
-	uint64_t rx_unable;   /* dropped: more than the frontend can take */
-	uint64_t rx_errors;   /* dropped: a buffer that cannot be mapped */
-	uint64_t rx_filtered; /* dropped: a multicast address not asked for */
-};
 
 /* A frame's hash, as the frontend asked for it. */
 struct queue_hash {
@@ -68,6 +65,9 @@ struct queue_common {
 	 */
 	uint64_t round_ns;
 	unsigned nr_busy, nr_busy_before;
+	struct limiter_pair limiters;
+	/* Of the port's, what is in the queues' figures already. */
+	uint64_t drops_seen[SWITCH_NR_DROPS];
 };
 
 struct queue;
@@ -92,7 +92,10 @@ int queue_deliver(struct queue *q, const struct frame *frame,
 		  const struct queue_hash *hash) PV_MUST_CHECK;
 /* Show the guest what was delivered. */
 void queue_flush(struct queue *q);
-struct queue_stats queue_stats(const struct queue *q);
+/* common->limiters are others, or have other rates: look again. */
+void queue_limits_changed(struct queue *q);
+/* Add what it did so far to to. */
+void queue_traffic(const struct queue *q, struct traffic *to);
 
 /* ---- pages that stay mapped; up to RECORD_PAGES_MAX of a queue ---- */
 

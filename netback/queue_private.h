@@ -8,6 +8,7 @@
 
 #include "abi/netif.h"
 #include "grant/grant.h"
+#include "netback/parse.h"
 #include "netback/queue.h"
 
 struct queue {
@@ -20,7 +21,11 @@ struct queue {
 	struct grant_cache *cache;
 	struct grant_map tx_map, rx_map;
 	bool broken;
-	struct queue_stats stats;
+	/* Each direction has its share, so that neither starves the other. */
+	struct limiter_member rx_limit, tx_limit;
+	struct tx_chain chain; /* the next one, once it was taken */
+	uint64_t found_ns;     /* when that was, while it is held back */
+	struct traffic traffic;
 };
 
 /* The frontend is at fault or gone: stop, and say so once. */

@@ -161,7 +161,7 @@ static int rx_put(struct queue *q, const struct frame *frame,
 	int err;
 
 	if (!rx_can_take(q, frame, nr_pages)) {
-		q->stats.rx_unable++;
+		q->traffic.rx_drops[TRAFFIC_DROP_UNABLE]++;
 		return -EOPNOTSUPP;
 	}
 	if (half_unanswered(&q->rx) < nr_pages + nr_extras) {
@@ -172,19 +172,28 @@ static int rx_put(struct queue *q, const struct frame *frame,
 			return err;
 		}
 		if (half_unanswered(&q->rx) < nr_pages + nr_extras) {
-			q->stats.rx_full++;
+			q->traffic.rx_drops[TRAFFIC_DROP_FULL]++;
 			return -ENOBUFS;
 		}
 	}
 	if (rx_copy(q, frame, nr_pages, nr_extras)) {
 		rx_stage_errors(q, nr_pages + nr_extras);
-		q->stats.rx_errors++;
+		q->traffic.rx_errors++;
 		return 0;
 	}
 	rx_stage(q, frame, nr_pages, &extras);
-	q->stats.rx_frames++;
-	q->stats.rx_bytes += frame->size_bytes;
+	traffic_rx(&q->traffic, frame->size_bytes);
 	return 0;
+}
+
+/* Nothing waits here: what may not pass now does not pass. */
+static bool rx_admit(struct queue *q, const struct frame *frame)
+{
+	if (!limiter_member_limited(&q->rx_limit))
+		return true;
+	return !limiter_member_admit(&q->rx_limit, LIMITER_READ,
+				     frame->size_bytes,
+				     worker_round_ns(&q->src));
 }
 
 int queue_deliver(struct queue *q, const struct frame *frame,
@@ -193,12 +202,16 @@ int queue_deliver(struct queue *q, const struct frame *frame,
 	struct frame plain;
 	int err;
 
+	if (!rx_admit(q, frame)) {
+		q->traffic.rx_drops[TRAFFIC_DROP_LIMIT]++;
+		return -EDQUOT;
+	}
 	if (frame->meta.gso != PACKET_GSO_NONE || !rx_needs_csum(q, frame))
 		return rx_put(q, frame, hash);
 	plain = *frame;
 	err = frame_fill_csum(&plain, q->common->bounce);
 	if (err) {
-		q->stats.rx_unable++;
+		q->traffic.rx_drops[TRAFFIC_DROP_UNABLE]++;
 		return err;
 	}
 	return rx_put(q, &plain, hash);
@@ -206,6 +219,7 @@ int queue_deliver(struct queue *q, const struct frame *frame,
 
 void queue_flush(struct queue *q)
 {
+	traffic_rx_shown(&q->traffic);
 	if (half_commit(&q->rx))
 		evtchn_notify(q->rx_ev);
 }

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 
-#include "netback/parse.h"
 #include "netback/queue_private.h"
 #include "util/clock.h"
 
@@ -38,6 +37,17 @@ static int map_pieces(struct queue *q, const struct tx_packet *packet,
 	return 0;
 }
 
+/* Nobody took a frame of ours: was that the switch's doing? */
+static void note_drops(struct queue *q)
+{
+	struct queue_common *c = q->common;
+
+	for (unsigned i = 0; i < SWITCH_NR_DROPS; i++) {
+		q->traffic.tx_drops[i] += c->port->drops[i] - c->drops_seen[i];
+		c->drops_seen[i] = c->port->drops[i];
+	}
+}
+
 static int tx_forward(struct queue *q, const struct tx_packet *packet,
 		      uint64_t now_ns)
 {
@@ -53,15 +63,16 @@ static int tx_forward(struct queue *q, const struct tx_packet *packet,
 	frame_snapshot_head(&frame);
 	err = packet_check_meta(frame.head, frame.head_bytes, frame.size_bytes,
 				&frame.meta, &frame.layout);
-	if (!err)
-		switch_forward(q->common->port, &frame, now_ns);
+	if (!err && !switch_forward(q->common->port, &frame, now_ns))
+		note_drops(q);
 	unmap_pieces(q, packet, packet->nr_pieces);
 	return err;
 }
 
 /* Take one chain off the ring. Returns 1, 0 when there is none, -EPROTO. */
-static int tx_take(struct queue *q, struct tx_chain *chain, const char **why)
+static int tx_take(struct queue *q, const char **why)
 {
+	struct tx_chain *chain = &q->chain;
 	uint8_t slot[TX_SLOT_BYTES];
 	int more = 1;
 
@@ -84,6 +95,30 @@ static int tx_take(struct queue *q, struct tx_chain *chain, const char **why)
 	if (more < 0)
 		*why = "packet of too many slots";
 	return more < 0 ? more : 1;
+}
+
+/*
+ * The next chain is in q->chain and may be sent: 1. 0: there is none, or not
+ * yet. -EPROTO.
+ */
+static int tx_next(struct queue *q, uint64_t now_ns, const char **why)
+{
+	int n = q->found_ns ? 1 : tx_take(q, why);
+
+	if (n <= 0)
+		return n;
+	if (limiter_member_limited(&q->tx_limit)) {
+		q->src.not_before_ns =
+			limiter_member_admit(&q->tx_limit, LIMITER_WRITE,
+					     q->chain.reqs[0].size, now_ns);
+		if (q->src.not_before_ns) {
+			if (!q->found_ns)
+				q->found_ns = now_ns;
+			return 0;
+		}
+	}
+	q->found_ns = 0;
+	return 1;
 }
 
 static void tx_answer(struct queue *q, const struct tx_chain *chain, int err)
@@ -119,36 +154,64 @@ static unsigned tx_serve(struct queue *q, const struct tx_chain *chain,
 		err = tx_obey(q, &packet, now_ns);
 	tx_answer(q, chain, err);
 	if (err) {
-		q->stats.tx_errors++;
+		q->traffic.tx_errors++;
 		return 1;
 	}
 	if (packet.kind != TX_FRAME)
 		return 1;
-	q->stats.tx_frames++;
-	q->stats.tx_bytes += packet.size_bytes;
+	q->traffic.tx_packets++;
+	q->traffic.tx_bytes += packet.size_bytes;
 	return worker_cost(packet.size_bytes);
+}
+
+/* Of nr slots in the ring: could the guest not put another one there? */
+static bool tx_is_full(const struct queue *q, int nr)
+{
+	return nr < 0 ||
+	       (uint32_t)nr + half_unanswered(&q->tx) >= q->tx.ring.nr_slots;
+}
+
+/* The end of a turn in which nr chains were taken, the first held back. */
+static void tx_account(struct queue *q, uint64_t begun_ns, unsigned nr,
+		       uint64_t held_ns, bool was_full)
+{
+	int left = ring_back_pending(&q->tx.ring);
+	struct times_state state = {
+		.begun_ns = begun_ns,
+		.now_ns = clock_now_ns(),
+		.waiting = q->found_ns || left > 0,
+		.was_full = was_full,
+		.ring_full = tx_is_full(q, left),
+		.throttled = q->found_ns,
+	};
+
+	traffic_tx_batch(&q->traffic, &state, nr, held_ns);
 }
 
 unsigned queue_tx_poll(struct queue *q, unsigned budget)
 {
-	struct vswitch *sw = q->common->port->sw;
-	uint64_t now_ns = 0;
-	struct tx_chain chain;
+	int waiting = ring_back_pending(&q->tx.ring);
+	bool was_full = tx_is_full(q, waiting);
+	uint64_t now_ns, held_ns = q->found_ns;
 	const char *why;
-	unsigned done = 0;
+	unsigned cost = 0, nr = 0;
 	int n = 0;
 
-	while (done < budget && (n = tx_take(q, &chain, &why)) > 0) {
-		if (!done)
-			now_ns = clock_now_ns();
-		done += tx_serve(q, &chain, now_ns);
+	q->src.not_before_ns = 0;
+	if (!waiting && !held_ns)
+		return 0;
+	now_ns = clock_now_ns();
+	while (cost < budget && (n = tx_next(q, now_ns, &why)) > 0) {
+		cost += tx_serve(q, &q->chain, now_ns);
+		nr++;
 	}
-	if (done) {
-		switch_flush(sw);
+	if (nr) {
+		switch_flush(q->common->port->sw);
 		if (half_commit(&q->tx))
 			evtchn_notify(q->tx_ev);
 	}
+	tx_account(q, now_ns, nr, held_ns, was_full);
 	if (n < 0)
 		queue_peer_fault(q, n, why);
-	return done;
+	return cost;
 }

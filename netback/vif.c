@@ -12,11 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "monitor/stats.h"
 #include "netback/bridge.h"
 #include "netback/vif_capture.h"
 #include "netback/vif_params.h"
 #include "netback/vif_queues.h"
 #include "netback/vif_rules.h"
+#include "util/clock.h"
 #include "util/num.h"
 
 struct vif {
@@ -27,6 +29,9 @@ struct vif {
 	struct bridge *bridge; /* NULL until the monitor gave us the device */
 	struct vif_queues queues;
 	struct vif_capture capture;
+	struct device_limits limits;
+	struct stats stats;
+	uint64_t connected_ns;
 	/*
 	 * Set once by the data thread. fault_err is written last and read
 	 * first: on_fault() and vif_run_faults() pair.
@@ -102,29 +107,78 @@ static int vif_read_rules(struct vif *v, const char **ret_node)
 	return err;
 }
 
-static void vif_log_stats(const struct vif *v)
+static void vif_log_traffic(const struct vif *v)
 {
-	struct queue_stats s = vif_queues_stats(&v->queues);
+	struct traffic *t = calloc(1, sizeof(*t));
 
-	log_info(
-		"%s: from the guest %llu frames, %llu bytes, %llu bad; to the "
-		"guest %llu frames, %llu bytes; dropped: %llu no buffer, "
-		"%llu not receivable, %llu bad buffer, %llu filtered",
-		v->dev->name, (unsigned long long)s.tx_frames,
-		(unsigned long long)s.tx_bytes, (unsigned long long)s.tx_errors,
-		(unsigned long long)s.rx_frames, (unsigned long long)s.rx_bytes,
-		(unsigned long long)s.rx_full, (unsigned long long)s.rx_unable,
-		(unsigned long long)s.rx_errors,
-		(unsigned long long)s.rx_filtered);
+	if (!t)
+		return;
+	for (uint32_t i = 0; i < v->queues.nr; i++)
+		vif_queues_traffic(&v->queues, i, t);
+	log_info("%s: from the guest %llu frames, %llu bytes, %llu bad, %llu "
+		 "dropped; to the guest %llu frames, %llu bytes, %llu bad, "
+		 "%llu dropped",
+		 v->dev->name, (unsigned long long)t->tx_packets,
+		 (unsigned long long)t->tx_bytes,
+		 (unsigned long long)t->tx_errors,
+		 (unsigned long long)traffic_tx_dropped(t),
+		 (unsigned long long)t->rx_packets,
+		 (unsigned long long)t->rx_bytes,
+		 (unsigned long long)t->rx_errors,
+		 (unsigned long long)traffic_rx_dropped(t));
+	free(t);
 }
 
 /* keep: channels and records stay for a successor. Idempotent. */
 static void vif_stop(struct vif *v, bool keep)
 {
 	if (v->queues.port)
-		vif_log_stats(v);
+		vif_log_traffic(v);
 	vif_capture_end(&v->capture, &v->queues);
 	vif_queues_stop(&v->queues, keep);
+}
+
+/* ---- limits and figures ------------------------------------------------ */
+
+static void apply_limits(void *arg, const struct limiter_pair *limiters)
+{
+	struct vif *v = arg;
+
+	vif_queues_set_limiters(&v->queues, limiters);
+}
+
+static void stats_add(void *arg, uint32_t queue, void *account)
+{
+	const struct vif *v = arg;
+
+	vif_queues_traffic(&v->queues, queue, account);
+}
+
+static void stats_put(const void *account, struct figures *f)
+{
+	traffic_put(account, f);
+}
+
+static const struct hist *stats_hist(const void *account, unsigned i,
+				     const char **ret_name)
+{
+	return traffic_hist(account, i, ret_name);
+}
+
+static const struct stats_ops vif_stats_ops = {
+	.account_bytes = sizeof(struct traffic),
+	.add = stats_add,
+	.put = stats_put,
+	.hist = stats_hist,
+};
+
+static bool concerns(const char *node, const char *wanted)
+{
+	size_t len = strlen(node);
+
+	/* It, or a directory that it is in. */
+	return !len || (!strncmp(wanted, node, len) &&
+			(!wanted[len] || wanted[len] == '/'));
 }
 
 /* ---- steps of the handshake -------------------------------------------- */
@@ -186,6 +240,8 @@ static int vif_connect(struct xenbus_device *dev)
 		return err;
 	}
 	v->fault_err = 0;
+	v->connected_ns = clock_now_ns();
+	limits_start(&v->limits);
 	err = vif_queues_start(&v->queues, v->target.mac, v->bridge->sw, false,
 			       &i);
 	if (err) {
@@ -201,13 +257,11 @@ static int vif_connect(struct xenbus_device *dev)
 	return 0;
 }
 
-static void vif_changed(struct xenbus_device *dev, const char *node)
+static void look_at_rules(struct vif *v, const char *node)
 {
-	struct vif *v = dev->priv;
+	struct xenbus_device *dev = v->dev;
 	int err;
 
-	if (!*node || !strcmp(node, "capture"))
-		vif_capture_look(&v->capture, dev, &v->queues);
 	if (!vif_rules_is_node(node))
 		return;
 	err = vif_read_rules(v, &node);
@@ -216,6 +270,21 @@ static void vif_changed(struct xenbus_device *dev, const char *node)
 			    "%s: %s is refused: %s; what it may do stays as it "
 			    "was",
 			    dev->name, node, strerrordesc_np(-err));
+}
+
+/* Most of what changes in our directory is what we wrote: that is no news. */
+static void vif_changed(struct xenbus_device *dev, const char *node)
+{
+	struct vif *v = dev->priv;
+
+	if (!*node || !strcmp(node, "capture"))
+		vif_capture_look(&v->capture, dev, &v->queues);
+	look_at_rules(v, node);
+	if (concerns(node, "limit-rates") || concerns(node, "limit-group"))
+		limits_changed(&v->limits);
+	if (concerns(node, "statistics/request"))
+		stats_changed(&v->stats, v->queues.port ? v->queues.nr : 0,
+			      v->connected_ns);
 }
 
 static int vif_disconnect(struct xenbus_device *dev)
@@ -235,6 +304,7 @@ static void vif_remove(struct xenbus_device *dev)
 	if (acquired && !nb->stopping)
 		monitor_client_release_device(nb->control.monitor,
 					      dev->otherend_id, dev->handle);
+	limits_fini(&v->limits);
 	list_del(&v->link);
 	free(v);
 	dev->priv = NULL;
@@ -255,9 +325,12 @@ static int vif_revive(struct vif *v)
 		err = vif_acquire(v);
 	if (!err)
 		err = vif_read_rules(v, &node);
-	if (!err)
+	if (!err) {
+		v->connected_ns = clock_now_ns();
+		limits_start(&v->limits);
 		err = vif_queues_start(&v->queues, v->target.mac, v->bridge->sw,
 				       true, &i);
+	}
 	if (err) {
 		log_warn("%s: cannot go on with its connection: %s",
 			 v->dev->name, strerror(-err));
@@ -278,6 +351,12 @@ static int vif_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 	v->dev = dev;
 	vif_queues_init(&v->queues, nb, dev->otherend_id, dev->handle, on_fault,
 			v);
+	limits_init(&v->limits, &nb->limit_groups, dev, apply_limits, v);
+	v->stats = (struct stats){
+		.ops = &vif_stats_ops,
+		.dev = dev,
+		.arg = v,
+	};
 	dev->priv = v;
 	list_add_tail(&nb->vifs, &v->link);
 	*resumed = vif_revive(v) == 0;

@@ -13,6 +13,7 @@
 #define NETBACK_VIF_H
 
 #include "monitor/control.h"
+#include "monitor/limits.h"
 #include "util/list.h"
 #include "worker/worker.h"
 #include "xenbus/xenbus.h"
@@ -22,6 +23,7 @@ struct netback {
 	struct control control;	   /* its event_fd: vif_run_faults */
 	struct worker *worker;	   /* the data thread */
 	struct list vifs, bridges; /* empty at first */
+	struct limit_groups limit_groups;
 	bool stopping; /* the process ends: leave everything to a successor */
 };
 

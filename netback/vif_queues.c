@@ -135,6 +135,7 @@ int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
 		.resume = resume,
 		.fault = qs->fault,
 		.fault_arg = qs->fault_arg,
+		.limiters = qs->limiters,
 	};
 	struct start s = { .qs = qs, .sw = sw };
 	int err;
@@ -182,37 +183,48 @@ void vif_queues_stop(struct vif_queues *qs, bool keep)
 		record_unmap(qs->records[--qs->nr]);
 }
 
-struct sum {
-	const struct vif_queues *qs;
-	struct queue_stats total;
+struct limit_call {
+	struct vif_queues *qs;
+	const struct limiter_pair *limiters;
 };
 
-static int sum_on_thread(void *arg)
+static int limit_on_thread(void *arg)
 {
-	struct sum *sum = arg;
-	struct queue_stats *t = &sum->total;
+	struct limit_call *call = arg;
 
-	for (uint32_t i = 0; i < sum->qs->nr; i++) {
-		struct queue_stats s = vif_port_stats(sum->qs->port, i);
-
-		t->tx_frames += s.tx_frames;
-		t->tx_bytes += s.tx_bytes;
-		t->tx_errors += s.tx_errors;
-		t->rx_frames += s.rx_frames;
-		t->rx_bytes += s.rx_bytes;
-		t->rx_full += s.rx_full;
-		t->rx_unable += s.rx_unable;
-		t->rx_errors += s.rx_errors;
-		t->rx_filtered += s.rx_filtered;
-	}
+	vif_port_set_limiters(call->qs->port, call->limiters);
 	return 0;
 }
 
-struct queue_stats vif_queues_stats(const struct vif_queues *qs)
+void vif_queues_set_limiters(struct vif_queues *qs,
+			     const struct limiter_pair *limiters)
 {
-	struct sum sum = { .qs = qs };
+	struct limit_call call = { .qs = qs, .limiters = limiters };
+
+	qs->limiters = *limiters;
+	if (qs->port)
+		worker_call(qs->nb->worker, limit_on_thread, &call);
+}
+
+struct traffic_call {
+	const struct vif_queues *qs;
+	uint32_t queue;
+	struct traffic *to;
+};
+
+static int add_on_thread(void *arg)
+{
+	struct traffic_call *call = arg;
+
+	vif_port_traffic(call->qs->port, call->queue, call->to);
+	return 0;
+}
+
+void vif_queues_traffic(const struct vif_queues *qs, uint32_t queue,
+			struct traffic *to)
+{
+	struct traffic_call call = { .qs = qs, .queue = queue, .to = to };
 
 	if (qs->port)
-		worker_call(qs->nb->worker, sum_on_thread, &sum);
-	return sum.total;
+		worker_call(qs->nb->worker, add_on_thread, &call);
 }

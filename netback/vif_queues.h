@@ -23,6 +23,7 @@ struct vif_queues {
 	uint32_t nr; /* 0: there are none */
 	struct queue_record *records[RECORD_QUEUES_MAX];
 	struct vif_port *port; /* NULL: not connected */
+	struct limiter_pair limiters;
 	/* The vif's own fault, on the data thread. */
 	queue_fault_fn *fault;
 	void *fault_arg;
@@ -53,7 +54,14 @@ void vif_queues_set_rules(struct vif_queues *qs,
 void vif_queues_stop(struct vif_queues *qs, bool keep);
 /* Drop what the monitor keeps of this device, whoever gave it. */
 void vif_queues_drop_kept(struct vif_queues *qs);
-/* What all queues did so far; zero when there are none. */
-struct queue_stats vif_queues_stats(const struct vif_queues *qs);
+/*
+ * For those there are, which look again at once, and those to come. The
+ * limiters outlive the queues or are replaced first.
+ */
+void vif_queues_set_limiters(struct vif_queues *qs,
+			     const struct limiter_pair *limiters);
+/* Add what the queue did so far to to; nothing when there is none. */
+void vif_queues_traffic(const struct vif_queues *qs, uint32_t queue,
+			struct traffic *to);
 
 #endif /* NETBACK_VIF_QUEUES_H */

@@ -9,6 +9,8 @@
 #include "pvsplit/attach.h"
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
+#include "pvsplit/limits.h"
+#include "util/limiter.h"
 #include "util/num.h"
 
 #define DEFAULT_BACKEND "network"
@@ -24,7 +26,8 @@ const char network_help[] =
 	"SPEC is written as in xl-network-configuration(5): mac=ADDRESS (one\n"
 	"of 00:16:3e:... is made up), bridge=NAME (without it, guests reach\n"
 	"each other through the driver domain's switch), vif=INDEX (the next\n"
-	"free one), mtu=BYTES, backend=DOMAIN ('network'). bridge=NAME.VLAN puts\n"
+	"free one), mtu=BYTES, rate=RATE/s[@INTERVAL] (what the guest may\n"
+	"send: 10Mb/s, 1MB/s@20ms), backend=DOMAIN ('network'). bridge=NAME.VLAN puts\n"
 	"it into a VLAN, NAME:VLAN:VLAN lets it speak those with tags. What it may\n"
 	"do on the switch can be changed later: see network-rules.\n";
 
@@ -61,11 +64,15 @@ static int attach_one(struct pvsplit *ps, const char *command, domid_t domid,
 		      domid_t backend_id, const struct vif_spec *spec,
 		      bool wait, struct device *dev)
 {
-	char handle[12], mtu[12], mac[20];
+	char handle[12], mtu[12], mac[20], rates[LIMITER_TEXT_MAX];
+	struct limiter_rates limits = {
+		.per_second[LIMITER_WRITE_BYTES] = spec->rate_bytes,
+		.burst_ms = spec->rate_burst_ms,
+	};
 	const struct device_node front[] = {
 		{ "handle", handle }, { "mac", mac }, { "mtu", mtu }, { 0 }
 	};
-	struct device_node back[5 + SPEC_NR_RULES] = {
+	struct device_node back[6 + SPEC_NR_RULES] = {
 		{ "handle", handle },
 		{ "mac", mac },
 		{ "bridge", spec->bridge },
@@ -77,11 +84,16 @@ static int attach_one(struct pvsplit *ps, const char *command, domid_t domid,
 	const struct device_nodes nodes = { front, back, libxl };
 	struct spec_rule rules[SPEC_NR_RULES];
 	unsigned nr = spec_rules(spec, rules);
+	int err =
+		limiter_format(LIMITER_NETWORKS, &limits, rates, sizeof(rates));
 
+	if (err < 0)
+		return err;
 	for (unsigned i = 0; i < nr; i++)
 		back[4 + i] =
 			(struct device_node){ rules[i].node, rules[i].text };
-
+	if (spec->rate_bytes)
+		back[4 + nr] = (struct device_node){ "limit-rates", rates };
 	snprintf(handle, sizeof(handle), "%u", spec->handle);
 	snprintf(mtu, sizeof(mtu), "%u", spec->mtu);
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x",
@@ -168,6 +180,7 @@ static int add_to_list(struct pvsplit *ps, const struct device *dev, void *arg)
 		return -ENOMEM;
 	device_json_add(ps, object, dev, "mac", "mac");
 	device_json_add(ps, object, dev, "bridge", "bridge");
+	limits_json_add(ps, object, dev);
 	return json_array_append_new(list, object) ? -ENOMEM : 0;
 }
 

@@ -2,6 +2,7 @@
 /* output.c - errors, tables and JSON. See pvsplit.h. */
 #include "pvsplit/pvsplit.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-#define COLUMNS_MAX 12u
+#define COLUMNS_MAX 32u
 #define CELL_MAX    256u
 
 int complain(int err, const char *fmt, ...)
@@ -64,8 +65,10 @@ void output_table(const json_t *list, const struct column *columns)
 	char cell[CELL_MAX];
 	json_t *row;
 
-	for (unsigned i = 0; columns[i].key; i++)
+	for (unsigned i = 0; columns[i].key; i++) {
+		assert(i < COLUMNS_MAX);
 		widths[i] = strlen(columns[i].title);
+	}
 	json_array_foreach(list, idx, row)
 	{
 		for (unsigned i = 0; columns[i].key; i++) {

@@ -105,6 +105,19 @@ const struct command commands[] = {
 	{ "network-detach", "DOMAIN VIF [--force]",
 	  "take a network interface away", NULL, "pvsplit network-detach web 0",
 	  detach_options, 2, 2, false, network_detach_run },
+	{ "network-stats", "[DOMAIN [VIF]]",
+	  "what network interfaces did and why frames were dropped",
+	  network_stats_help, "pvsplit network-stats web", NULL, 0, 2, false,
+	  network_stats_run },
+	{ "network-limit",
+	  "DOMAIN VIF [--packets N] [--bytes SIZE]... [--burst MS] "
+	  "[--group NAME] [--none]",
+	  "show and change what an interface may do a second",
+	  network_limit_help,
+	  "pvsplit network-limit web 0 --tx-bytes 10M --rx-packets 50000\n"
+	  "pvsplit network-limit web 0 --group gold --bytes 100M\n"
+	  "pvsplit network-limit web 0",
+	  network_limit_options, 2, 2, false, network_limit_run },
 	{ "top", "[--batch] [--iterations N] [--delay SECONDS]",
 	  "what the domains' devices do, second by second", top_help,
 	  "pvsplit top\npvsplit top --batch --iterations 3", top_options, 0, 0,

@@ -43,6 +43,9 @@ struct vif_spec {
 	char bridge[SPEC_VLANS_MAX]; /* as xl's: NAME.VLAN:TRUNK:TRUNK */
 	uint32_t handle;	     /* SPEC_VIF_AUTO = not given */
 	uint32_t mtu;
+	/* What the guest may send; 0: any. Saved up while idle, as time. */
+	uint64_t rate_bytes;
+	uint32_t rate_burst_ms;
 	char backend[SPEC_NAME_MAX];
 	char ip[SPEC_IPS_MAX], gw[48];
 	/* What it may do on the switch, see spec_rules(); "" = no rule. */

@@ -25,4 +25,11 @@ int spec_copy_text(char *to, size_t size, const char *what, const char *from,
 /* The next "value" or "key=value". Returns 1, 0 at the end, -EINVAL. */
 int spec_next_field(struct spec_parse *p) PV_MUST_CHECK;
 
+/*
+ * "RATE/s[@INTERVAL]": "10Mb/s", "1MB/s@20ms". What may be saved up is the
+ * interval's worth, 50 ms by default. -EINVAL, outputs only on success.
+ */
+int spec_rate_parse(const char *text, uint64_t *ret_bytes,
+		    uint32_t *ret_ms) PV_MUST_CHECK;
+
 #endif /* PVSPLIT_SPEC_PRIVATE_H */

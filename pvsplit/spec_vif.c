@@ -138,6 +138,17 @@ static int set_mtu(struct vif_spec *v, const char *value, char *why)
 	return 0;
 }
 
+static int set_rate(struct vif_spec *v, const char *value, char *why)
+{
+	if (spec_rate_parse(value, &v->rate_bytes, &v->rate_burst_ms))
+		return spec_refuse(why,
+				   "rate '%.24s' is not a rate from 4096 bytes "
+				   "a second on; write for example 10Mb/s or "
+				   "1MB/s@20ms",
+				   value);
+	return 0;
+}
+
 static int set_vif_backend(struct vif_spec *v, const char *value, char *why)
 {
 	return spec_copy_text(v->backend, sizeof(v->backend), "backend", value,
@@ -231,6 +242,7 @@ static const struct vif_key {
 	{ "bridge", set_bridge, IN_ATTACH | IN_GUEST },
 	{ "vif", set_vif, IN_ATTACH | IN_GUEST },
 	{ "mtu", set_mtu, IN_ATTACH | IN_GUEST },
+	{ "rate", set_rate, IN_ATTACH | IN_GUEST },
 	{ "backend", set_vif_backend, IN_ATTACH | IN_GUEST },
 	{ "gw", set_gw, IN_GUEST },
 };
@@ -267,11 +279,12 @@ static int vif_field(struct spec_parse *p, struct vif_spec *v, unsigned where)
 				   where == IN_RULES ? "pvsplit network-attach"
 						     : "pvsplit run");
 	if (i == ARRAY_SIZE(vif_keys))
-		return spec_refuse(p->why,
-				   "'%s=' is not known; use mac=, bridge=, "
-				   "vif=, mtu=, backend=, vlan=, trunk=, "
-				   "isolated=, antispoof=, ip= or stormlimit=",
-				   p->key);
+		return spec_refuse(
+			p->why,
+			"'%s=' is not known; use mac=, bridge=, "
+			"vif=, mtu=, rate=, backend=, vlan=, trunk=, "
+			"isolated=, antispoof=, ip= or stormlimit=",
+			p->key);
 	if (v->given & 1u << i)
 		return spec_refuse(p->why, "%s is given twice; give it once",
 				   p->key);

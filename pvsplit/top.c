@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * top.c - top: what the domains' devices do, second by second, as xentop does.
- * A row is a domain; figures are differences of two looks at its disks.
+ * A row is a domain; figures are differences of two looks at its devices.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pvsplit/disk_stats.h"
+#include "pvsplit/device_stats.h"
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
 #include "util/num.h"
@@ -28,18 +28,20 @@ const char top_help[] =
 	"RD/S, WR/S, ERR/S: requests a second, and those that failed; KB/S: read\n"
 	"and written; RD US, WR US: how long they took on average. BUSY, STALLED,\n"
 	"FULL, THROTTLED: shares of the time, see block-stats. Of several disks\n"
-	"the longest and the largest. The first table comes after one delay. --json: one array for\n"
-	"each table.\n";
+	"the longest and the largest. RX/S, TX/S, DROP/S: frames a second to and\n"
+	"from the guest, and those dropped. The first table comes after one\n"
+	"delay. --json: one array for each table.\n";
 
 struct top {
-	json_t *last, *now; /* disks by "DOMID/HANDLE" */
+	json_t *last, *now; /* devices by "TYPE/DOMID/HANDLE" */
 	json_t *rows;	    /* by domain, the next table */
 };
 
 /* The difference to the last look; one that began anew counts from 0. */
 static uint64_t since(const json_t *last, const json_t *now, const char *name)
 {
-	uint64_t a = disk_stats_get(last, name), b = disk_stats_get(now, name);
+	uint64_t a = device_stats_get(last, name),
+		 b = device_stats_get(now, name);
 
 	return b >= a ? b - a : b;
 }
@@ -64,12 +66,12 @@ static void add(json_t *row, const char *name, uint64_t more)
 {
 	json_object_set_new(
 		row, name,
-		json_integer((json_int_t)(disk_stats_get(row, name) + more)));
+		json_integer((json_int_t)(device_stats_get(row, name) + more)));
 }
 
 static void most(json_t *row, const char *name, uint64_t value)
 {
-	if (value >= disk_stats_get(row, name))
+	if (value >= device_stats_get(row, name))
 		json_object_set_new(row, name, json_integer((json_int_t)value));
 }
 
@@ -85,22 +87,49 @@ static uint64_t mean_us(const json_t *last, const json_t *now, const char *kind)
 	return nr ? since(last, now, sum) / nr / 1000 : 0;
 }
 
-static void add_rates(json_t *row, const json_t *last, const json_t *now)
+struct rate {
+	const char *from, *key;
+	uint64_t unit;
+};
+
+static const struct rate disk_rates[] = {
+	{ "read-ops", "reads-per-second", 1 },
+	{ "write-ops", "writes-per-second", 1 },
+	{ "read-bytes", "read-kb-per-second", 1000 },
+	{ "write-bytes", "write-kb-per-second", 1000 },
+	{ "read-errors", "errors-per-second", 1 },
+	{ "write-errors", "errors-per-second", 1 },
+	{ "flush-errors", "errors-per-second", 1 },
+	{ "discard-errors", "errors-per-second", 1 },
+	{ "refused", "errors-per-second", 1 },
+	{ 0 },
+};
+
+static const struct rate vif_rates[] = {
+	{ "rx_packets", "rx-packets-per-second", 1 },
+	{ "tx_packets", "tx-packets-per-second", 1 },
+	{ "rx_bytes", "rx-kb-per-second", 1000 },
+	{ "tx_bytes", "tx-kb-per-second", 1000 },
+	{ "rx_dropped", "drops-per-second", 1 },
+	{ "tx_dropped", "drops-per-second", 1 },
+	{ "rx_errors", "drops-per-second", 1 },
+	{ "tx_errors", "drops-per-second", 1 },
+	{ 0 },
+};
+
+static void add_rates(json_t *row, const struct rate *rates, const json_t *last,
+		      const json_t *now)
 {
-	static const struct {
-		const char *from, *key;
-		uint64_t unit;
-	} rates[] = {
-		{ "read-ops", "reads-per-second", 1 },
-		{ "write-ops", "writes-per-second", 1 },
-		{ "read-bytes", "read-kb-per-second", 1000 },
-		{ "write-bytes", "write-kb-per-second", 1000 },
-		{ "read-errors", "errors-per-second", 1 },
-		{ "write-errors", "errors-per-second", 1 },
-		{ "flush-errors", "errors-per-second", 1 },
-		{ "discard-errors", "errors-per-second", 1 },
-		{ "refused", "errors-per-second", 1 },
-	};
+	uint64_t took_ms = since(last, now, "connected-ns") / NS_PER_MS;
+
+	for (; took_ms && rates->from; rates++)
+		add(row, rates->key,
+		    since(last, now, rates->from) * 1000 / took_ms /
+			    rates->unit);
+}
+
+static void add_waits(json_t *row, const json_t *last, const json_t *now)
+{
 	static const struct {
 		const char *from, *key;
 	} shares[] = { { "busy-ns", "busy-percent" },
@@ -108,14 +137,10 @@ static void add_rates(json_t *row, const json_t *last, const json_t *now)
 		       { "ring-full-ns", "full-percent" },
 		       { "throttled-ns", "throttled-percent" } };
 	uint64_t took_ms = since(last, now, "connected-ns") / NS_PER_MS;
-	uint64_t queues = disk_stats_get(now, "queues");
+	uint64_t queues = device_stats_get(now, "queues");
 
 	if (!took_ms || !queues)
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
-		add(row, rates[i].key,
-		    since(last, now, rates[i].from) * 1000 / took_ms /
-			    rates[i].unit);
 	for (size_t i = 0; i < ARRAY_SIZE(shares); i++)
 		most(row, shares[i].key,
 		     since(last, now, shares[i].from) / NS_PER_MS * 100 /
@@ -124,27 +149,27 @@ static void add_rates(json_t *row, const json_t *last, const json_t *now)
 	most(row, "write-us", mean_us(last, now, "write"));
 }
 
-static int look_at_disk(struct pvsplit *ps, const struct device *dev, void *arg)
+static int look_at(struct pvsplit *ps, const struct device *dev, void *arg)
 {
+	bool disk = dev->kind == DEVICE_VBD;
 	struct top *t = arg;
 	json_t *row = row_of(ps, t, dev->domid), *stats;
-	char key[32];
-	int err = disk_stats_read(ps, dev, false, &stats);
+	const json_t *last;
+	char key[48];
+	int err = device_stats_read(ps, dev, false, &stats);
 
-	add(row, "vbds", 1);
+	add(row, disk ? "vbds" : "vifs", 1);
 	if (err == -ENOENT || err == -ETIMEDOUT)
 		return 0;
 	if (err)
 		return err;
-	snprintf(key, sizeof(key), "%u/%u", dev->domid, dev->handle);
-	add_rates(row, json_object_get(t->last, key), stats);
+	snprintf(key, sizeof(key), "%s/%u/%u", device_type(dev->kind),
+		 dev->domid, dev->handle);
+	last = json_object_get(t->last, key);
+	add_rates(row, disk ? disk_rates : vif_rates, last, stats);
+	if (disk)
+		add_waits(row, last, stats);
 	return json_object_set_new(t->now, key, stats) ? -ENOMEM : 0;
-}
-
-static int look_at_vif(struct pvsplit *ps, const struct device *dev, void *arg)
-{
-	add(row_of(ps, arg, dev->domid), "vifs", 1);
-	return 0;
 }
 
 static int look(struct pvsplit *ps, struct top *t)
@@ -158,10 +183,9 @@ static int look(struct pvsplit *ps, struct top *t)
 	t->rows = json_object();
 	if (!t->now || !t->rows)
 		return -ENOMEM;
-	err = device_for_each(ps, DEVICE_VBD, DEVICE_ALL, look_at_disk, t);
+	err = device_for_each(ps, DEVICE_VBD, DEVICE_ALL, look_at, t);
 	return err ? err
-		   : device_for_each(ps, DEVICE_VIF, DEVICE_ALL, look_at_vif,
-				     t);
+		   : device_for_each(ps, DEVICE_VIF, DEVICE_ALL, look_at, t);
 }
 
 static int show(struct pvsplit *ps, const struct top *t, bool erase)
@@ -182,6 +206,11 @@ static int show(struct pvsplit *ps, const struct top *t, bool erase)
 		{ "full-percent", "FULL%" },
 		{ "throttled-percent", "THROTTLED%" },
 		{ "vifs", "VIFS" },
+		{ "rx-packets-per-second", "RX/S" },
+		{ "tx-packets-per-second", "TX/S" },
+		{ "rx-kb-per-second", "RX KB/S" },
+		{ "tx-kb-per-second", "TX KB/S" },
+		{ "drops-per-second", "DROP/S" },
 		{ 0 },
 	};
 	json_t *list = json_array(), *row;

@@ -37,9 +37,10 @@ int figures_end(const struct figures *f) PV_MUST_CHECK;
  * A histogram, whole. Its buckets as lines "LOW COUNT", LOW the smallest value
  * that is counted there, those that count nothing left out: as many as are sure
  * to fit, from bucket *from on, where the next ones begin afterwards. Returns
- * the length, 0 when there are no more; -ENAMETOOLONG.
+ * the length, 0 when there are no more; -ENAMETOOLONG. A driver domain may
+ * write no more than 2048 bytes into a node.
  */
-#define FIGURES_PAGE_MAX 3500
+#define FIGURES_PAGE_MAX 1900
 int figures_page(const struct hist *h, unsigned *from,
 		 char buf[FIGURES_PAGE_MAX]) PV_MUST_CHECK;
 

@@ -68,12 +68,20 @@ static inline void hist_add(uint64_t *counter, uint64_t more)
 			 __ATOMIC_RELAXED);
 }
 
-static inline void hist_record(struct hist *h, uint64_t value)
+/* The same value nr times. */
+static inline void hist_record_many(struct hist *h, uint64_t value, uint64_t nr)
 {
-	hist_add(&h->counts[hist_bucket(value)], 1);
-	hist_add(&h->sum, value);
+	if (!nr)
+		return;
+	hist_add(&h->counts[hist_bucket(value)], nr);
+	hist_add(&h->sum, value * nr);
 	if (value > __atomic_load_n(&h->max, __ATOMIC_RELAXED))
 		__atomic_store_n(&h->max, value, __ATOMIC_RELAXED);
+}
+
+static inline void hist_record(struct hist *h, uint64_t value)
+{
+	hist_record_many(h, value, 1);
 }
 
 /* to is the caller's own; from may be written meanwhile. */

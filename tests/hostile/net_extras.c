@@ -103,7 +103,7 @@ static void a_guest_gets_the_multicasts_that_it_asked_for(void)
 	UNIT_CHECK(reaches(group) && !reaches(other));
 	UNIT_CHECK(DEL(1, 5) == NETIF_RSP_OKAY && DEL(1, 5) == NETIF_RSP_OKAY);
 	UNIT_CHECK(!reaches(group));
-	UNIT_CHECK(port_stats(&a, 0).rx_filtered == 2);
+	UNIT_CHECK(port_traffic(&a, 0).rx_drops[TRAFFIC_DROP_FILTERED] == 2);
 	reconnect(false);
 	UNIT_CHECK(reaches(group));
 	teardown();
@@ -326,8 +326,8 @@ static void a_guest_with_four_buffers_and_no_feature_is_served(void)
 		rx_post(&b, 4);
 	}
 	UNIT_CHECK(!atomic_load(&b.fault));
-	UNIT_CHECK(port_stats(&b, 0).rx_unable == 100);
-	UNIT_CHECK(vif_port_stats(b.port, 0).rx_full == 0);
+	UNIT_CHECK(port_traffic(&b, 0).rx_drops[TRAFFIC_DROP_UNABLE] == 100);
+	UNIT_CHECK(port_traffic(&b, 0).rx_drops[TRAFFIC_DROP_FULL] == 0);
 	teardown();
 }
 

@@ -141,7 +141,7 @@ static void breaks_a_guest_with_an_impossible_receive_producer(void)
 
 static void drops_for_a_guest_that_posts_no_buffers(void)
 {
-	struct queue_stats stats;
+	struct traffic traffic;
 	uint16_t id;
 
 	setup();
@@ -163,8 +163,9 @@ static void drops_for_a_guest_that_posts_no_buffers(void)
 		UNIT_REQUIRE(tx_status(&a, &id) == NETIF_RSP_OKAY);
 	}
 	UNIT_CHECK(ring_front_pending(&b.q[0].rx) == 0);
-	stats = port_stats(&b, 0);
-	UNIT_CHECK(stats.rx_full == 5100 && stats.rx_frames == 0);
+	traffic = port_traffic(&b, 0);
+	UNIT_CHECK(traffic.rx_drops[TRAFFIC_DROP_FULL] == 5100 &&
+		   traffic.rx_packets == 0);
 	teardown();
 }
 

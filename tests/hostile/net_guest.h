@@ -113,10 +113,13 @@ static inline void port_end(struct guest *g, bool keep)
 }
 
 /* Stops the port: the figures are whole. */
-static inline struct queue_stats port_stats(struct guest *g, uint32_t queue)
+static inline struct traffic port_traffic(struct guest *g, uint32_t queue)
 {
+	struct traffic t = { 0 };
+
 	worker_call(worker, stop_port, g);
-	return vif_port_stats(g->port, queue);
+	vif_port_traffic(g->port, queue, &t);
+	return t;
 }
 
 static inline void guest_queue_open(struct guest *g, uint32_t i,

@@ -242,7 +242,8 @@ static void says_histograms_whole(void)
 				   &from, page)) > 0) {
 		char *save, *line = strtok_r(page, "\n", &save);
 
-		UNIT_REQUIRE(len < (int)sizeof(page) && ++nr_pages < 16);
+		/* A driver domain may write that much into a node. */
+		UNIT_REQUIRE(len <= 2048 && ++nr_pages < 16);
 		for (; line; line = strtok_r(NULL, "\n", &save)) {
 			char *end;
 			uint64_t low = strtoull(line, &end, 10);

@@ -121,6 +121,14 @@ static void never_says_more_than_the_largest(void)
 	UNIT_CHECK(hist_percentile(&hist, HIST_PPM) == UINT64_MAX);
 }
 
+static void records_a_value_many_times(void)
+{
+	start();
+	hist_record_many(&hist, 7, 5);
+	hist_record_many(&hist, 9, 0);
+	UNIT_CHECK(hist_count(&hist) == 5 && hist.sum == 35 && hist.max == 7);
+}
+
 static void adds_histograms_up(void)
 {
 	struct hist sum, other;
@@ -174,5 +182,5 @@ UNIT_MAIN("hist", UNIT_TEST(puts_a_value_into_its_bucket),
 	  UNIT_TEST(reads_percentiles_of_a_known_set),
 	  UNIT_TEST(counts_ranks_as_one_does_by_hand),
 	  UNIT_TEST(never_says_more_than_the_largest),
-	  UNIT_TEST(adds_histograms_up),
+	  UNIT_TEST(records_a_value_many_times), UNIT_TEST(adds_histograms_up),
 	  UNIT_TEST(may_be_read_while_it_is_written))

@@ -297,10 +297,59 @@ static void refuses_a_bad_mac(void)
 		UNIT_CHECK(packet_parse_mac(bad[i], mac) == -EINVAL);
 }
 
+static void takes_a_rate_as_xl_does(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+		uint32_t burst_ms;
+	} good[] = {
+		{ "rate=10Mb/s", 1250000, 50 },
+		{ "rate=250KB/s", 250000, 50 },
+		{ "rate=1MB/s@20ms", 1000000, 20 },
+		{ "rate=2GB/s@1s", 2000000000, 1000 },
+		{ "rate=4096B/s@1500us", 4096, 2 },
+		{ "rate=32768b/s@50000", 4096, 50 },
+	};
+	static const char *const bad[] = {
+		"rate=",
+		"rate=10",
+		"rate=10MB",
+		"rate=MB/s",
+		"rate=10TB/s",
+		"rate=10mb/s",
+		"rate=10M/s",
+		"rate=-1MB/s",
+		"rate=4095B/s",
+		"rate=1MB/s@",
+		"rate=1MB/s@0ms",
+		"rate=1MB/s@1m",
+		"rate=1MB/s@61s",
+		"rate=1MB/sx",
+		"rate=1MB/s@ms",
+		"rate=999999999GB/s",
+		"rate=1 MB/s",
+		"rate=1MBB/s",
+		"rate=1MB/s@20ms ",
+		"rate=1KMB/s",
+		"rate=/s",
+		"rate=18446744073709551617B/s",
+	};
+
+	UNIT_CHECK(parse_vif("mtu=1500") == 0 && !vif.rate_bytes);
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		UNIT_CHECK(parse_vif(good[i].text) == 0);
+		UNIT_CHECK(vif.rate_bytes == good[i].bytes);
+		UNIT_CHECK(vif.rate_burst_ms == good[i].burst_ms);
+	}
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		UNIT_CHECK(parse_vif(bad[i]) == -EINVAL && *why);
+}
+
 static void refuses_an_interface_it_does_not_know(void)
 {
 	UNIT_CHECK(parse_vif("br0") == -EINVAL && strstr(why, "KEY=VALUE"));
-	UNIT_CHECK(parse_vif("rate=1Mb/s") == -EINVAL && strstr(why, "rate="));
+	UNIT_CHECK(parse_vif("colour=red") == -EINVAL && strstr(why, "rate="));
 	UNIT_CHECK(parse_vif("bridge=br0123456789012") == 0);
 	UNIT_CHECK(parse_vif("bridge=br01234567890123") == -EINVAL);
 	UNIT_CHECK(parse_vif("bridge=../../x") == -EINVAL);
@@ -328,4 +377,5 @@ UNIT_MAIN("pvsplit_spec", UNIT_TEST(takes_a_disk_by_position),
 	  UNIT_TEST(takes_what_an_interface_may_do),
 	  UNIT_TEST(refuses_rules_that_are_none),
 	  UNIT_TEST(refuses_bad_addresses), UNIT_TEST(refuses_a_bad_mac),
+	  UNIT_TEST(takes_a_rate_as_xl_does),
 	  UNIT_TEST(refuses_an_interface_it_does_not_know))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * disk_stats.c - asking for a disk's figures, see disk_stats.h. The nodes are
- * in docs/xenstore-paths.md. What comes back is a driver domain's word: every
- * line is checked.
+ * device_stats.c - asking for a device's figures, see device_stats.h. The nodes
+ * are in docs/xenstore-paths.md. What comes back is a driver domain's word:
+ * every line is checked.
  */
-#include "pvsplit/disk_stats.h"
+#include "pvsplit/device_stats.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@
 #define WORD_MAX    32
 #define PAGES_MAX   16u /* of a histogram */
 
-uint64_t disk_stats_get(const json_t *stats, const char *name)
+uint64_t device_stats_get(const json_t *stats, const char *name)
 {
 	return (uint64_t)json_integer_value(json_object_get(stats, name));
 }
@@ -41,7 +41,8 @@ static int parse(char *text, json_t *object)
 			return -EPROTO;
 		*value++ = '\0';
 		if (!*line ||
-		    line[strspn(line, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+		    line[strspn(line,
+				"abcdefghijklmnopqrstuvwxyz0123456789_-")])
 			return -EPROTO;
 		/* A sum of nanoseconds may be any number; JSON's are signed. */
 		if (num_parse_u64(value, UINT64_MAX, &number))
@@ -103,7 +104,7 @@ static int wait_answer(struct pvsplit *ps, const char *dir, const char *word)
 
 static int read_queues(struct pvsplit *ps, const char *dir, json_t *all)
 {
-	uint64_t nr = disk_stats_get(all, "queues");
+	uint64_t nr = device_stats_get(all, "queues");
 	json_t *queues;
 	int err = 0;
 
@@ -184,22 +185,29 @@ static int read_hist(struct pvsplit *ps, const char *dir, const char *name,
 	return err;
 }
 
-static int read_hists(struct pvsplit *ps, const char *dir, json_t *all)
+static const char *const disk_hists[] = { "read-latency-ns",
+					  "write-latency-ns",
+					  "flush-latency-ns",
+					  "discard-latency-ns",
+					  "depth",
+					  NULL };
+
+static const char *const vif_hists[] = { "rx_batch", "tx_batch", "tx_delay_ns",
+					 NULL };
+
+static int read_hists(struct pvsplit *ps, const char *dir,
+		      const char *const *names, json_t *all)
 {
-	static const char *const names[] = { "read-latency-ns",
-					     "write-latency-ns",
-					     "flush-latency-ns",
-					     "discard-latency-ns", "depth" };
 	json_t *hists = json_object();
 	int err = hists ? 0 : -ENOMEM;
 
-	for (size_t i = 0; !err && i < ARRAY_SIZE(names); i++) {
+	for (; !err && *names; names++) {
 		json_t *list = json_array();
 
-		err = list ? read_hist(ps, dir, names[i], list) : -ENOMEM;
+		err = list ? read_hist(ps, dir, *names, list) : -ENOMEM;
 		if (err)
 			json_decref(list);
-		else if (json_object_set_new(hists, names[i], list))
+		else if (json_object_set_new(hists, *names, list))
 			err = -ENOMEM;
 	}
 	if (!err && json_object_set(all, "histograms", hists))
@@ -208,7 +216,9 @@ static int read_hists(struct pvsplit *ps, const char *dir, json_t *all)
 	return err;
 }
 
-static int ask(struct pvsplit *ps, const char *dir, bool hists, json_t **ret)
+/* hists: which of them, NULL: none. */
+static int ask(struct pvsplit *ps, const char *dir, const char *const *hists,
+	       json_t **ret)
 {
 	static unsigned nr_asked;
 	char word[WORD_MAX];
@@ -228,7 +238,7 @@ static int ask(struct pvsplit *ps, const char *dir, bool hists, json_t **ret)
 		return err == -ENOENT ? -EAGAIN : err;
 	err = read_queues(ps, dir, all);
 	if (!err && hists)
-		err = read_hists(ps, dir, all);
+		err = read_hists(ps, dir, hists, all);
 	if (err) {
 		json_decref(all);
 		return err == -ENOENT ? -EAGAIN : err;
@@ -237,9 +247,11 @@ static int ask(struct pvsplit *ps, const char *dir, bool hists, json_t **ret)
 	return 0;
 }
 
-int disk_stats_read(struct pvsplit *ps, const struct device *dev, bool hists,
-		    json_t **ret)
+int device_stats_read(struct pvsplit *ps, const struct device *dev, bool hists,
+		      json_t **ret)
 {
+	const char *const *names =
+		dev->kind == DEVICE_VBD ? disk_hists : vif_hists;
 	char dir[2 * DEVICE_PATH_MAX];
 	uint32_t state;
 	int err = xs_read_u32(ps->xs, XS_NO_TXN, dev->back, "state",
@@ -249,7 +261,7 @@ int disk_stats_read(struct pvsplit *ps, const struct device *dev, bool hists,
 		return err ? err : -ENOENT;
 	snprintf(dir, sizeof(dir), "%s/statistics", dev->back);
 	for (unsigned tries = 0; tries < 20; tries++) {
-		err = ask(ps, dir, hists, ret);
+		err = ask(ps, dir, hists ? names : NULL, ret);
 		if (err != -EAGAIN)
 			break;
 		pvsplit_pause(LOOK_NS);
