@@ -77,23 +77,34 @@ static int read_figures(struct pvsplit *ps, const char *dir, const char *node,
 	return err;
 }
 
-/* -EAGAIN: somebody else asked meanwhile. */
-static int wait_answer(struct pvsplit *ps, const char *dir, const char *word)
+/* A node's word; "": there is none. */
+static int read_word(struct pvsplit *ps, const char *dir, const char *node,
+		     char word[WORD_MAX])
 {
-	uint64_t deadline_ns = clock_now_ns() + ANSWER_NS;
-	char text[WORD_MAX];
+	int err = xs_read_str(ps->xs, XS_NO_TXN, dir, node, word, WORD_MAX);
+
+	if (err)
+		word[0] = '\0';
+	return err == -ENOENT ? 0 : err;
+}
+
+/*
+ * Any answer but the one from before will do: who asks at the same time gets
+ * the same figures. -EAGAIN: somebody had his and took the nodes away.
+ */
+static int wait_answer(struct pvsplit *ps, const char *dir, const char *before,
+		       uint64_t deadline_ns)
+{
+	char word[WORD_MAX];
 
 	do {
-		int err = xs_read_str(ps->xs, XS_NO_TXN, dir, "answer", text,
-				      sizeof(text));
+		int err = read_word(ps, dir, "answer", word);
 
-		if (!err && !strcmp(text, word))
+		if (!err && *word && strcmp(word, before) != 0)
 			return 0;
-		if (err && err != -ENOENT)
-			return err;
-		err = xs_read_str(ps->xs, XS_NO_TXN, dir, "request", text,
-				  sizeof(text));
-		if (err == -ENOENT || (!err && strcmp(text, word) != 0))
+		if (!err)
+			err = read_word(ps, dir, "request", word);
+		if (!err && !*word)
 			return -EAGAIN;
 		if (err)
 			return err;
@@ -218,20 +229,20 @@ static int read_hists(struct pvsplit *ps, const char *dir,
 
 /* hists: which of them, NULL: none. */
 static int ask(struct pvsplit *ps, const char *dir, const char *const *hists,
-	       json_t **ret)
+	       uint64_t deadline_ns, json_t **ret)
 {
 	static unsigned nr_asked;
-	char word[WORD_MAX];
+	char word[WORD_MAX], before[WORD_MAX];
 	json_t *all;
-	int err = 0;
+	int err = read_word(ps, dir, "answer", before);
 
 	snprintf(word, sizeof(word), "%u-%u", (unsigned)getpid(), ++nr_asked);
-	if (hists)
+	if (!err && hists)
 		err = xs_printf(ps->xs, XS_NO_TXN, dir, "histograms", "1");
 	if (!err)
 		err = xs_printf(ps->xs, XS_NO_TXN, dir, "request", "%s", word);
 	if (!err)
-		err = wait_answer(ps, dir, word);
+		err = wait_answer(ps, dir, before, deadline_ns);
 	if (!err)
 		err = read_figures(ps, dir, "all", &all);
 	if (err)
@@ -252,6 +263,7 @@ int device_stats_read(struct pvsplit *ps, const struct device *dev, bool hists,
 {
 	const char *const *names =
 		dev->kind == DEVICE_VBD ? disk_hists : vif_hists;
+	uint64_t deadline_ns = clock_now_ns() + ANSWER_NS;
 	char dir[2 * DEVICE_PATH_MAX];
 	uint32_t state;
 	int err = xs_read_u32(ps->xs, XS_NO_TXN, dev->back, "state",
@@ -260,12 +272,10 @@ int device_stats_read(struct pvsplit *ps, const struct device *dev, bool hists,
 	if (err || state != XenbusStateConnected)
 		return err ? err : -ENOENT;
 	snprintf(dir, sizeof(dir), "%s/statistics", dev->back);
-	for (unsigned tries = 0; tries < 20; tries++) {
-		err = ask(ps, dir, hists ? names : NULL, ret);
-		if (err != -EAGAIN)
-			break;
+	while ((err = ask(ps, dir, hists ? names : NULL, deadline_ns, ret)) ==
+		       -EAGAIN &&
+	       clock_now_ns() < deadline_ns)
 		pvsplit_pause(LOOK_NS);
-	}
 	/* Whoever asks at the same time asks again. */
 	if (xs_rm(ps->xs, XS_NO_TXN, dir) && !err)
 		return 0;
