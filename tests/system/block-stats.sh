@@ -129,10 +129,17 @@ cpu() {
 	cat /proc/"$(pgrep -P "$blkbackd" -f -- --worker)"/task/*/status |
 		awk '/^voluntary_ctxt/ { n += $2 } END { print n }'
 }
+still() {
+	before=$(cpu)
+	sleep 5
+	[ "$(cpu)" = "$before" ]
+}
 sleep 1
-before=$(cpu)
-sleep 5
-check_output "an idle disk wakes nobody" "$before" cpu
+# The clock that lets idle pages go ticks every 40 s: in one of the two at most.
+twice() {
+	still || still
+}
+check "an idle disk wakes nobody" twice
 check "usage: top --delay 0 is status 2" sh -c "pvsplit top --delay 0; [ \$? -eq 2 ]"
 check_fails "a disk that is not there is refused" pvsplit block-stats one xvdz
 check_fails "so is a domain" pvsplit block-stats nobody
