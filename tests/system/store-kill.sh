@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # store-kill.sh - SIGKILL of the store at random moments under a writing load:
 # no acknowledged write is lost, none is invented, transactions are whole.
-# STORE_KILLS: how often (60, with SOAK 2000). STORE_SEED: of the moments and the load.
+# STORE_KILLS: how often (200, with SOAK 2000). STORE_SEED: of the moments and the load.
 set -u
 . "${0%/*}/lib.sh"
 requires_cmd xenstored-lite "make all"
@@ -10,7 +10,7 @@ requires_cmd xenstored-lite "make all"
 	skip_all "needs $BUILD/tests/system/store_kill (make test-programs)"
 
 kills=${STORE_KILLS:-${SOAK:+2000}}
-kills=${kills:-60}
+kills=${kills:-200}
 # shellcheck disable=SC2086 # no seed is no argument
 check "nothing acknowledged is lost in $kills deaths" \
 	"$BUILD/tests/system/store_kill" "$BUILD/bin/xenstored-lite" "$RUN" \
