@@ -75,20 +75,3 @@ struct list *bounce_put(struct bounce_class *c, uint8_t *buf)
 	list_del(next);
 	return next;
 }
-
-void bounce_gather(uint8_t *buf, const struct iovec *iov, unsigned nr_iov)
-{
-	for (unsigned i = 0; i < nr_iov; i++) {
-		memcpy(buf, iov[i].iov_base, iov[i].iov_len);
-		buf += iov[i].iov_len;
-	}
-}
-
-void bounce_scatter(const uint8_t *buf, const struct iovec *iov,
-		    unsigned nr_iov)
-{
-	for (unsigned i = 0; i < nr_iov; i++) {
-		memcpy(iov[i].iov_base, buf, iov[i].iov_len);
-		buf += iov[i].iov_len;
-	}
-}

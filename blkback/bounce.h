@@ -49,9 +49,4 @@ uint8_t *bounce_get(struct bounce_class *c, struct list *wait);
 /* Who is next for buf now, off the line; or NULL, and buf is free. */
 struct list *bounce_put(struct bounce_class *c, uint8_t *buf);
 
-/* All bytes of iov to buf, and back. */
-void bounce_gather(uint8_t *buf, const struct iovec *iov, unsigned nr_iov);
-void bounce_scatter(const uint8_t *buf, const struct iovec *iov,
-		    unsigned nr_iov);
-
 #endif /* BLKBACK_BOUNCE_H */

@@ -14,6 +14,8 @@
 
 #include <unistd.h>
 
+#include "util/iov.h"
+
 /* Both edges of a write that is no longer than this are read in one go. */
 #define READ_WHOLE_MAX (16u << 10)
 
@@ -77,8 +79,8 @@ static void write_bounced(struct rmw_io *r)
 {
 	const struct storage_io *io = r->user;
 
-	bounce_gather(r->buf + (io->offset_bytes - r->range.start), io->iov,
-		      io->nr_iov);
+	iov_gather(r->buf + (io->offset_bytes - r->range.start), io->iov,
+		   io->nr_iov);
 	submit_bounced(r, STORAGE_WRITE, r->range.start, r->range.end,
 		       NEXT_END);
 }
@@ -194,9 +196,9 @@ void rmw_part_done(struct storage_io *part)
 
 	if (part->result || r->next == NEXT_END) {
 		if (!part->result && io->op == STORAGE_READ)
-			bounce_scatter(
-				r->buf + (io->offset_bytes - r->range.start),
-				io->iov, io->nr_iov);
+			iov_scatter(r->buf +
+					    (io->offset_bytes - r->range.start),
+				    io->iov, io->nr_iov);
 		rmw_end(r, part->result);
 	} else if (r->next == NEXT_READ_TAIL) {
 		read_tail(r);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "util/clock.h"
+#include "util/iov.h"
 
 #define PAUSE_MIN_NS (100 * NS_PER_MS)
 #define PAUSE_MAX_NS (5 * NS_PER_S)
@@ -138,20 +139,12 @@ void link_say(unsigned news, const char *refused,
 
 /* ---- ios ----------------------------------------------------------------- */
 
-static void spread(const char *from, const struct storage_io *io)
-{
-	for (unsigned i = 0; i < io->nr_iov; i++) {
-		memcpy(io->iov[i].iov_base, from, io->iov[i].iov_len);
-		from += io->iov[i].iov_len;
-	}
-}
-
 static void end(struct link_slot *s, int result)
 {
 	struct link *l = s->owner;
 
 	if (s->bounce && !result && s->io->op == STORAGE_READ)
-		spread(s->bounce, s->io);
+		iov_scatter(s->bounce, s->io->iov, s->io->nr_iov);
 	free(s->bounce);
 	s->bounce = NULL;
 	l->nr_again -= s->again;

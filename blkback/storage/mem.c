@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "blkback/storage/done.h"
+#include "util/iov.h"
 #include "util/num.h"
 
 #define PREFIX	    "mem:"
@@ -159,13 +160,10 @@ static void mem_channel_close(struct storage_channel *ch)
 
 static void copy(unsigned char *at, const struct storage_io *io)
 {
-	for (unsigned i = 0; i < io->nr_iov; i++) {
-		if (io->op == STORAGE_READ)
-			memcpy(io->iov[i].iov_base, at, io->iov[i].iov_len);
-		else
-			memcpy(at, io->iov[i].iov_base, io->iov[i].iov_len);
-		at += io->iov[i].iov_len;
-	}
+	if (io->op == STORAGE_READ)
+		iov_scatter(at, io->iov, io->nr_iov);
+	else
+		iov_gather(at, io->iov, io->nr_iov);
 }
 
 /* Zeros; whole pages are given back to the system, and read as zeros too. */

@@ -13,7 +13,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "util/iov.h"
 
 #define TRIM_MAX_BYTES (1u << 30)
 /*
@@ -113,22 +114,18 @@ static bool is_to_copy(const struct nbd_channel *c, const struct storage_io *io)
 static void issue_copied(struct nbd_channel *c, struct link_slot *s)
 {
 	const struct storage_io *io = s->io;
-	char *to;
 
 	/* A reply may leave out a part: that shows nothing that was here. */
 	if (!s->bounce)
 		s->bounce = io->op == STORAGE_READ ? calloc(1, io->size_bytes)
 						   : malloc(io->size_bytes);
-	to = s->bounce;
-	if (!to) {
+	if (!s->bounce) {
 		s->nr_parts++;
 		link_part_done(s, -ENOMEM);
 		return;
 	}
-	for (unsigned i = 0; io->op == STORAGE_WRITE && i < io->nr_iov; i++) {
-		memcpy(to, io->iov[i].iov_base, io->iov[i].iov_len);
-		to += io->iov[i].iov_len;
-	}
+	if (io->op == STORAGE_WRITE)
+		iov_gather(s->bounce, io->iov, io->nr_iov);
 	issue_piece(c, s, s->bounce, io->size_bytes, io->offset_bytes);
 }
 

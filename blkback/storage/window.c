@@ -12,9 +12,10 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "util/iov.h"
 
 #define PAGE_BYTES 4096u
 #define WORD_BITS  64u
@@ -176,15 +177,10 @@ void window_punch(struct window *w, uint64_t offset_bytes, uint64_t size_bytes)
 
 static void copy(unsigned char *at, const struct storage_io *io)
 {
-	for (unsigned i = 0; i < io->nr_iov; i++) {
-		const struct iovec *iov = &io->iov[i];
-
-		if (io->op == STORAGE_READ)
-			memcpy(iov->iov_base, at, iov->iov_len);
-		else
-			memcpy(at, iov->iov_base, iov->iov_len);
-		at += iov->iov_len;
-	}
+	if (io->op == STORAGE_READ)
+		iov_scatter(at, io->iov, io->nr_iov);
+	else
+		iov_gather(at, io->iov, io->nr_iov);
 }
 
 bool window_copy(struct window *w, const struct storage_io *io)
