@@ -30,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "blkback/storage/drivers.h"
@@ -187,8 +186,6 @@ static void disk_close(struct storage *st)
 static int disk_size(struct storage *st, uint64_t *ret_bytes)
 {
 	struct iscsi_storage *n = storage_of(st);
-	uint64_t one = 1;
-	ssize_t len;
 
 	if (!list_empty(&n->channels)) {
 		struct iscsi_channel *c = container_of(
@@ -196,8 +193,7 @@ static int disk_size(struct storage *st, uint64_t *ret_bytes)
 
 		/* Pairs with ask_size(). */
 		atomic_store_explicit(&c->look, true, memory_order_release);
-		len = write(c->wake_fd, &one, sizeof(one));
-		(void)len; /* full means that it was not read yet */
+		link_wake(&c->link);
 	}
 	/* Pairs with know_size(). */
 	*ret_bytes = atomic_load_explicit(&n->size_bytes, memory_order_relaxed);
@@ -390,17 +386,9 @@ static int disk_channel_open(struct storage *st, unsigned depth,
 	c->channel.st = st;
 	c->fd = -1;
 	atomic_init(&c->look, false);
-	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = c->wake_fd < 0 ? -errno : 0;
-	if (!err)
-		err = link_init(&c->link, &session_ops, st, depth,
-				n->target.fail_after_s * NS_PER_S);
-	if (!err)
-		err = link_watch(&c->link, c->wake_fd, EPOLLIN, LINK_WAKE);
+	err = link_init(&c->link, &session_ops, st, depth,
+			n->target.fail_after_s * NS_PER_S);
 	if (err) {
-		link_fini(&c->link);
-		if (c->wake_fd >= 0)
-			close(c->wake_fd);
 		free(c);
 		return err;
 	}
@@ -423,7 +411,6 @@ static void disk_channel_close(struct storage_channel *ch)
 	c->link.lost = true;
 	drop(&c->link);
 	link_fini(&c->link);
-	close(c->wake_fd);
 	free(c);
 }
 
@@ -456,13 +443,7 @@ static unsigned disk_poll(struct storage_channel *ch)
 {
 	struct iscsi_channel *c = channel_of(ch);
 	unsigned ready = link_look(&c->link);
-	uint64_t junk;
-	ssize_t n;
 
-	if (ready & LINK_WAKE) {
-		n = read(c->wake_fd, &junk, sizeof(junk));
-		(void)n; /* only to make it unreadable */
-	}
 	if (c->session.ctx && (ready & LINK_SOCKET))
 		iscsi_session_serve(&c->session, c->link.socket_events);
 	if (c->session.ctx && !c->link.lost &&

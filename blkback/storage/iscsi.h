@@ -93,8 +93,7 @@ struct iscsi_channel {
 	int fd; /* the connection's, as watched; -1 */
 	uint32_t events;
 	bool asking_size, size_changed;
-	_Atomic bool look; /* control wants the size; wake_fd says so */
-	int wake_fd;
+	_Atomic bool look; /* control wants the size; link_wake() says so */
 };
 
 bool iscsi_target_claims(const char *target);

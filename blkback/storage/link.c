@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -39,8 +40,10 @@ int link_init(struct link *l, const struct link_ops *ops, struct storage *st,
 	l->epfd = epoll_create1(EPOLL_CLOEXEC);
 	l->timer_fd =
 		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (!l->slots || l->epfd < 0 || l->timer_fd < 0 ||
-	    link_watch(l, l->timer_fd, EPOLLIN, LINK_TIMER)) {
+	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!l->slots || l->epfd < 0 || l->timer_fd < 0 || l->wake_fd < 0 ||
+	    link_watch(l, l->timer_fd, EPOLLIN, LINK_TIMER) ||
+	    link_watch(l, l->wake_fd, EPOLLIN, LINK_WAKE)) {
 		link_fini(l);
 		return l->slots ? -EMFILE : -ENOMEM;
 	}
@@ -55,6 +58,8 @@ void link_fini(struct link *l)
 {
 	if (!l->ops)
 		return;
+	if (l->wake_fd >= 0)
+		close(l->wake_fd);
 	if (l->timer_fd >= 0)
 		close(l->timer_fd);
 	if (l->epfd >= 0)
@@ -99,6 +104,10 @@ unsigned link_look(struct link *l)
 		n = read(l->timer_fd, &junk, sizeof(junk));
 		(void)n; /* only to make it unreadable */
 		l->timer_ns = 0;
+	}
+	if (bits & LINK_WAKE) {
+		n = read(l->wake_fd, &junk, sizeof(junk));
+		(void)n;
 	}
 	return bits;
 }
@@ -318,7 +327,10 @@ static void arm_timer(struct link *l, uint64_t at_ns)
 
 void link_wake(struct link *l)
 {
-	arm_timer(l, clock_now_ns());
+	uint64_t one = 1;
+	ssize_t n = write(l->wake_fd, &one, sizeof(one));
+
+	(void)n; /* full means that it was not read yet */
 }
 
 static void set_timer(struct link *l)

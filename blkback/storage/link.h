@@ -24,8 +24,8 @@
  * fail_after_ns, and fail at once from then until it is up. After
  * link_give_up() nothing waits any more.
  *
- * Thread: one data thread, but for link_init, link_fini (before and after it)
- * and link_news (control). Used by nbd.c and iscsi.c.
+ * Thread: one data thread, but for link_init, link_fini (before and after it),
+ * link_news (control) and link_wake (any). Used by nbd.c and iscsi.c.
  */
 #ifndef BLKBACK_STORAGE_LINK_H
 #define BLKBACK_STORAGE_LINK_H
@@ -85,7 +85,7 @@ struct link {
 	enum link_state state;
 	bool lost; /* set by the driver: the connection cannot be used */
 	bool given_up, failing, was_up;
-	int epfd, timer_fd;
+	int epfd, timer_fd, wake_fd;
 	uint32_t socket_events; /* with LINK_SOCKET: EPOLLIN, ... */
 	uint64_t timer_ns;	/* when timer_fd fires; 0: it is not set */
 	uint64_t next_ns; /* DOWN: the next attempt; CONNECTING: its end */
@@ -132,9 +132,9 @@ void link_part_again(struct link_slot *s, int err, uint64_t pause_ns);
 /* The driver is connected and has checked whom it talks to. */
 void link_up(struct link *l);
 /*
- * The connection was found lost outside of poll(): its descriptor may be gone,
- * and with it what would have woken the thread. Have link_look() wait no
- * longer.
+ * Any thread: have link_look() say LINK_WAKE. Control has something for the
+ * channel; or the connection was found lost outside of poll(), where its
+ * descriptor may be gone, and with it what would have woken the thread.
  */
 void link_wake(struct link *l);
 /* In every poll(): what is due, and a connection that was lost. */

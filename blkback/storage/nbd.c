@@ -28,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "blkback/storage/drivers.h"
@@ -293,8 +292,6 @@ static void disk_tend(struct storage *st, const struct storage_keeper *keeper)
 		struct nbd_channel *c =
 			container_of(pos, struct nbd_channel, list);
 		unsigned news = link_news(&c->link);
-		uint64_t one = 1;
-		ssize_t n;
 		int fd;
 
 		link_say(news, REFUSED, keeper);
@@ -306,8 +303,7 @@ static void disk_tend(struct storage *st, const struct storage_keeper *keeper)
 					      memory_order_acq_rel);
 		if (fd >= 0)
 			close(fd);
-		n = write(c->wake_fd, &one, sizeof(one));
-		(void)n; /* full means that it was not read yet */
+		link_wake(&c->link);
 	}
 }
 
@@ -390,14 +386,10 @@ static void meet(struct nbd_channel *c)
 
 static void take_mail(struct nbd_channel *c)
 {
-	uint64_t junk;
-	ssize_t n = read(c->wake_fd, &junk, sizeof(junk));
-	int fd;
-
-	(void)n; /* only to make it unreadable */
 	/* Pairs with disk_tend(). */
-	fd = atomic_exchange_explicit(&c->mailbox, NBD_MAILBOX_NONE,
-				      memory_order_acq_rel);
+	int fd = atomic_exchange_explicit(&c->mailbox, NBD_MAILBOX_NONE,
+					  memory_order_acq_rel);
+
 	if (fd == NBD_MAILBOX_NONE)
 		return;
 	if (fd >= 0 && (c->h || c->link.state != LINK_CONNECTING)) {
@@ -424,17 +416,9 @@ static int disk_channel_open(struct storage *st, unsigned depth,
 	c->channel.st = st;
 	c->fd = -1;
 	atomic_init(&c->mailbox, NBD_MAILBOX_NONE);
-	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = c->wake_fd < 0 ? -errno : 0;
-	if (!err)
-		err = link_init(&c->link, &connection_ops, st, depth,
-				n->target.fail_after_s * NS_PER_S);
-	if (!err)
-		err = link_watch(&c->link, c->wake_fd, EPOLLIN, LINK_WAKE);
+	err = link_init(&c->link, &connection_ops, st, depth,
+			n->target.fail_after_s * NS_PER_S);
 	if (err) {
-		link_fini(&c->link);
-		if (c->wake_fd >= 0)
-			close(c->wake_fd);
 		free(c);
 		return err;
 	}
@@ -468,7 +452,6 @@ static void disk_channel_close(struct storage_channel *ch)
 	if (fd >= 0)
 		close(fd);
 	link_fini(&c->link);
-	close(c->wake_fd);
 	free(c);
 }
 

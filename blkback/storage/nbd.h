@@ -45,9 +45,8 @@ struct nbd_channel {
 	bool can_flush;
 	uint32_t sector_bytes, max_bytes;
 	/* A connection that control has made: a descriptor, -errno, or none;
-	 * wake_fd says that there is one. */
+	 * link_wake() says that there is one. */
 	_Atomic int mailbox;
-	int wake_fd;
 };
 #define NBD_MAILBOX_NONE INT32_MIN
 
