@@ -26,6 +26,7 @@
 #include <sys/uio.h>
 
 #include "util/annotate.h"
+#include "util/num.h"
 
 enum storage_op {
 	STORAGE_READ,
@@ -240,6 +241,15 @@ static inline void storage_init(struct storage *st,
 static inline uint64_t storage_size_bytes(const struct storage *st)
 {
 	return atomic_load_explicit(&st->size_bytes, memory_order_relaxed);
+}
+
+/* Does io stay within the disk? A flush has no range. */
+static inline bool storage_fits(const struct storage *st,
+				const struct storage_io *io)
+{
+	return io->op == STORAGE_FLUSH ||
+	       num_range_within(io->offset_bytes, io->size_bytes,
+				storage_size_bytes(st));
 }
 
 /*

@@ -25,7 +25,6 @@
 #include "blkback/storage/filter.h"
 #include "util/clock.h"
 #include "util/list.h"
-#include "util/num.h"
 
 #define REORDER_MAX_NS (2 * NS_PER_MS)
 #define NEVER_NS       UINT64_MAX
@@ -330,9 +329,7 @@ static int fault_submit(struct storage_channel *ch, struct storage_io *outer)
 	struct fault_storage *f = storage_of(c);
 	struct fault_io *io = c->free;
 
-	if (outer->op != STORAGE_FLUSH &&
-	    !num_range_within(outer->offset_bytes, outer->size_bytes,
-			      storage_size_bytes(ch->st)))
+	if (!storage_fits(ch->st, outer))
 		return -EINVAL;
 	if (!io)
 		return -EAGAIN;

@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "util/num.h"
-
 int file_open(const struct storage_desc *desc, const int *fds,
 	      const struct storage_ops *ops, const char *engine,
 	      struct storage **ret)
@@ -71,10 +69,8 @@ int file_size(struct storage *st, uint64_t *ret_bytes)
 
 int file_check(struct storage *st, struct storage_io *io)
 {
-	if (io->op != STORAGE_FLUSH &&
-	    (!io->size_bytes ||
-	     !num_range_within(io->offset_bytes, io->size_bytes,
-			       storage_size_bytes(st))))
+	if (!storage_fits(st, io) ||
+	    (io->op != STORAGE_FLUSH && !io->size_bytes))
 		return -EINVAL;
 	if (io->op == STORAGE_DISCARD && io->secure)
 		return -EOPNOTSUPP;

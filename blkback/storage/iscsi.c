@@ -34,7 +34,6 @@
 
 #include "blkback/storage/drivers.h"
 #include "util/clock.h"
-#include "util/num.h"
 
 #define LOGIN_NS (5 * NS_PER_S)
 #define REFUSED	 "the target has another disk now: it is not used"
@@ -416,10 +415,8 @@ static void disk_channel_close(struct storage_channel *ch)
 
 static int disk_submit(struct storage_channel *ch, struct storage_io *io)
 {
-	if (io->op != STORAGE_FLUSH &&
-	    (!io->size_bytes ||
-	     !num_range_within(io->offset_bytes, io->size_bytes,
-			       storage_size_bytes(ch->st))))
+	if (!storage_fits(ch->st, io) ||
+	    (io->op != STORAGE_FLUSH && !io->size_bytes))
 		return -EINVAL;
 	if (io->op == STORAGE_DISCARD &&
 	    (io->secure || !(ch->st->desc.flags & STORAGE_CAN_DISCARD)))

@@ -200,9 +200,7 @@ static int mem_submit(struct storage_channel *ch, struct storage_io *io)
 {
 	struct mem_storage *m = (struct mem_storage *)ch->st;
 
-	if (io->op != STORAGE_FLUSH &&
-	    !num_range_within(io->offset_bytes, io->size_bytes,
-			      m->storage.desc.size_bytes))
+	if (!storage_fits(&m->storage, io))
 		return -EINVAL;
 	done_list_add(&channel_of(ch)->todo, io, 0);
 	return 0;

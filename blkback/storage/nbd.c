@@ -32,7 +32,6 @@
 
 #include "blkback/storage/drivers.h"
 #include "util/clock.h"
-#include "util/num.h"
 
 #define HANDSHAKE_NS (5 * NS_PER_S)
 #define MAX_UNKNOWN  (32u << 20) /* what every server takes */
@@ -457,10 +456,8 @@ static void disk_channel_close(struct storage_channel *ch)
 
 static int disk_submit(struct storage_channel *ch, struct storage_io *io)
 {
-	if (io->op != STORAGE_FLUSH &&
-	    (!io->size_bytes ||
-	     !num_range_within(io->offset_bytes, io->size_bytes,
-			       storage_size_bytes(ch->st))))
+	if (!storage_fits(ch->st, io) ||
+	    (io->op != STORAGE_FLUSH && !io->size_bytes))
 		return -EINVAL;
 	if (io->op == STORAGE_DISCARD && io->secure)
 		return -EOPNOTSUPP;

@@ -101,9 +101,7 @@ static void null_channel_close(struct storage_channel *ch)
 
 static int null_submit(struct storage_channel *ch, struct storage_io *io)
 {
-	if (io->op != STORAGE_FLUSH &&
-	    !num_range_within(io->offset_bytes, io->size_bytes,
-			      ch->st->desc.size_bytes))
+	if (!storage_fits(ch->st, io))
 		return -EINVAL;
 	if (io->op == STORAGE_READ)
 		for (unsigned i = 0; i < io->nr_iov; i++)

@@ -31,7 +31,6 @@
 #include "blkback/storage/filter.h"
 #include "util/list.h"
 #include "util/log.h"
-#include "util/num.h"
 
 #define SECTOR	    512u
 #define UNKNOWN	    0u
@@ -320,9 +319,7 @@ static int verify_submit(struct storage_channel *ch, struct storage_io *outer)
 	struct verify_io *io = c->free;
 	int err;
 
-	if (outer->op != STORAGE_FLUSH &&
-	    !num_range_within(outer->offset_bytes, outer->size_bytes,
-			      storage_size_bytes(ch->st)))
+	if (!storage_fits(ch->st, outer))
 		return -EINVAL;
 	if (!io)
 		return -EAGAIN;

@@ -69,37 +69,45 @@ static void the_owner_may_name_the_longest_spin(void)
 	UNIT_CHECK(s.limit_ns == 100 * NS_PER_US);
 }
 
-/* A process that wants our CPU and nothing else. */
-static pid_t rival(int cpu)
-{
-	cpu_set_t one;
-	pid_t pid = fork();
+/* A process that wants our CPU and nothing else; where we ran before. */
+struct rival {
+	pid_t pid;
+	cpu_set_t before;
+};
 
-	if (pid != 0)
-		return pid;
-	alarm(20);
+static bool rival_begin(struct rival *r)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t one;
+
+	if (cpu < 0 || sched_getaffinity(0, sizeof(r->before), &r->before))
+		return false;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
+	/* The child stays there, too. */
 	if (sched_setaffinity(0, sizeof(one), &one))
-		_exit(1);
+		return false;
+	r->pid = fork();
+	if (r->pid != 0)
+		return r->pid > 0;
+	alarm(20);
 	for (;;)
 		clock_cpu_relax();
+}
+
+static void rival_end(const struct rival *r)
+{
+	kill(r->pid, SIGKILL);
+	UNIT_CHECK(waitpid(r->pid, NULL, 0) == r->pid);
+	UNIT_CHECK(sched_setaffinity(0, sizeof(r->before), &r->before) == 0);
 }
 
 static void a_spin_ends_when_somebody_else_needs_the_cpu(void)
 {
 	struct spin s = { .max_ns = 10 * NS_PER_S };
-	cpu_set_t before, one;
-	int cpu = sched_getcpu();
-	pid_t pid;
+	struct rival r;
 
-	UNIT_REQUIRE(cpu >= 0 &&
-		     !sched_getaffinity(0, sizeof(before), &before));
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	UNIT_REQUIRE(sched_setaffinity(0, sizeof(one), &one) == 0);
-	pid = rival(cpu);
-	UNIT_REQUIRE(pid > 0);
+	UNIT_REQUIRE(rival_begin(&r));
 
 	s.limit_ns = s.max_ns;
 	UNIT_CHECK(fruitless_ns(&s) < 5 * NS_PER_S);
@@ -108,9 +116,7 @@ static void a_spin_ends_when_somebody_else_needs_the_cpu(void)
 	s.calm.until_ns = clock_now_ns() + NS_PER_S;
 	UNIT_CHECK(!spin_again(&s));
 
-	kill(pid, SIGKILL);
-	UNIT_CHECK(waitpid(pid, NULL, 0) == pid);
-	UNIT_CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+	rival_end(&r);
 }
 
 /* Offer the CPU until it was taken; at_ns is when that is noticed. */
@@ -130,17 +136,9 @@ static void a_calm_is_longer_when_it_follows_soon(void)
 {
 	struct calm c = { 0 };
 	uint64_t now_ns = NS_PER_S, longest_ns = 0;
-	cpu_set_t before, one;
-	int cpu = sched_getcpu();
-	pid_t pid;
+	struct rival r;
 
-	UNIT_REQUIRE(cpu >= 0 &&
-		     !sched_getaffinity(0, sizeof(before), &before));
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	UNIT_REQUIRE(sched_setaffinity(0, sizeof(one), &one) == 0);
-	pid = rival(cpu);
-	UNIT_REQUIRE(pid > 0);
+	UNIT_REQUIRE(rival_begin(&r));
 
 	UNIT_CHECK(!calm_now(&c, now_ns));
 	UNIT_CHECK(be_taken(&c, now_ns));
@@ -158,9 +156,7 @@ static void a_calm_is_longer_when_it_follows_soon(void)
 	UNIT_CHECK(be_taken(&c, now_ns));
 	UNIT_CHECK(c.until_ns == now_ns + CALM_MIN_NS);
 
-	kill(pid, SIGKILL);
-	UNIT_CHECK(waitpid(pid, NULL, 0) == pid);
-	UNIT_CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+	rival_end(&r);
 }
 
 /* ---- in a loop ----------------------------------------------------------- */
