@@ -59,7 +59,7 @@ is_fast() {
 	for second in 1 2 3 4 5; do
 		fast=$(speed)
 		echo "$fast requests a second, $calm before"
-		[ "$fast" -le $((calm / 4)) ] || return 0
+		[ "$fast" -le $((calm / 2)) ] || return 0
 	done
 	return 1
 }
@@ -77,7 +77,13 @@ others_attach() {
 
 check "the other guest has a disk" \
 	pvsplit block-attach good null:64M,raw,xvda,rw
+# The hostile guest takes a CPU, which is nobody's fault: what it costs others to
+# share the rest is part of the measure.
+timeout 20 sh -c 'while :; do :; done' &
+busy=$!
 calm=$(speed)
+kill "$busy"
+wait "$busy" 2>/dev/null
 check "and it is served" [ "${calm:-0}" -gt 0 ]
 
 check "xsa_332: a guest sends events without end" start_evil events 12
