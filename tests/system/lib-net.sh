@@ -29,10 +29,12 @@ net_requires() {
 		skip_all "cannot make a network namespace"
 }
 
+# Every namespace of this script's, whoever made it.
 net_cleanup() {
-	for n in net srv g1 g2; do
-		ip netns pids "$NS-$n" 2>/dev/null | xargs -r kill -9 2>/dev/null
-		ip netns del "$NS-$n" 2>/dev/null
+	for n in /run/netns/"$NS"-*; do
+		ip netns pids "${n##*/}" 2>/dev/null |
+			xargs -r kill -9 2>/dev/null
+		ip netns del "${n##*/}" 2>/dev/null
 	done
 }
 
