@@ -26,7 +26,7 @@ DEPS.blkback         := abi util platform ring grant worker xenbus monitor \
 DEPS.blkback/storage := util blkback/storage.h
 DEPS.netback         := abi util platform ring grant worker xenbus monitor \
 	xenstore-lite/xs.h
-DEPS.netback/nic     := abi util netback/nic.h
+DEPS.netback/nic     := abi util netback/nic.h netback/frame.h
 DEPS.blkfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.blkfront/fuse   := abi util blkfront
 DEPS.blkfront/tools  := abi/grant.h util blkfront/blkfront.h

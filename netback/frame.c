@@ -62,6 +62,18 @@ void frame_copy_out(const struct frame *frame, struct frame_cursor *at,
 	}
 }
 
+unsigned frame_iov(const struct frame *frame,
+		   struct iovec iov[FRAME_PARTS_MAX + 1])
+{
+	for (unsigned i = 0; i <= frame->nr_parts; i++) {
+		uint32_t size_bytes;
+		const void *base = piece(frame, i, &size_bytes);
+
+		iov[i] = (struct iovec){ (void *)(uintptr_t)base, size_bytes };
+	}
+	return frame->nr_parts + 1;
+}
+
 void frame_snapshot_head(struct frame *frame)
 {
 	unsigned i = 0;

@@ -11,6 +11,8 @@
 #ifndef NETBACK_FRAME_H
 #define NETBACK_FRAME_H
 
+#include <sys/uio.h>
+
 #include "util/annotate.h"
 #include "util/packet.h"
 
@@ -51,6 +53,10 @@ void frame_write_shared(void PV_SHARED *dst, const void *src,
  */
 void frame_copy_out(const struct frame *frame, struct frame_cursor *at,
 		    void PV_SHARED *dst, size_t size_bytes);
+
+/* The pieces as the kernel's writev wants them; returns their number. */
+unsigned frame_iov(const struct frame *frame,
+		   struct iovec iov[FRAME_PARTS_MAX + 1]);
 
 /*
  * Move the first bytes of the parts into head, so that every header is in

@@ -5,7 +5,17 @@
  * As with storage, acquire() runs in the privileged monitor and hands
  * descriptors to the worker. Drivers are listed in nic_drivers[].
  *
- * Thread: a nic belongs to one data thread. Logs: never.
+ * An interface has one queue or several. All of them are served by one thread:
+ * they are there for the other side, whose CPUs use them side by side. A flow
+ * stays in order when it stays in one queue.
+ *
+ * Memory: a received frame stays where the driver put it and is forwarded from
+ * there; it is given back by the next recv from the same queue. A frame to be
+ * sent belongs to its sender, who may take it back when send returns: until
+ * then the driver has copied it, or had the kernel do so.
+ *
+ * Thread: send, flush and recv are called on one data thread; link and carrier
+ * on the control thread, at any time between open and close. Logs: never.
  */
 #ifndef NETBACK_NIC_H
 #define NETBACK_NIC_H
@@ -13,20 +23,44 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
+#include "netback/frame.h"
 #include "util/annotate.h"
 #include "util/packet.h"
 
-#define NIC_FRAME_MAX 65550u /* a GSO frame with its Ethernet header */
-#define NIC_FDS_MAX   4u
-#define NIC_IOV_MAX   24u
+#define NIC_FRAME_MAX  65550u /* a GSO frame with its Ethernet header */
+#define NIC_FDS_MAX    4u
+#define NIC_QUEUES_MAX 4u
+#define NIC_BURST_MAX  64u /* frames of one recv */
+#define NIC_NAME_MAX   16u /* an interface's name with its NUL */
 
+/* What the monitor wants of acquire. */
+struct nic_request {
+	const char *name;   /* of the switch: what the toolstack called it */
+	uint32_t nr_queues; /* 1 .. NIC_QUEUES_MAX; fewer may come */
+};
+
+/* What acquire made, for open. Plain data: it goes to another process. */
 struct nic_desc {
 	char driver[16];
-	char ifname[16];
-	uint32_t mtu;
+	char ifname[NIC_NAME_MAX]; /* "": no interface of the kernel's */
+	char master[NIC_NAME_MAX]; /* the bridge that it is in; "": none */
+	uint32_t mtu;		   /* when it was made */
+	uint32_t nr_queues;
 	int32_t nr_fds;
+};
+
+/* The way out as it is now. */
+struct nic_link {
+	bool up; /* interface and bridge are up, and have a carrier */
+	uint32_t mtu;
+};
+
+/* A received frame, Ethernet header first, in the driver's memory. */
+struct nic_frame {
+	const uint8_t *data;
+	uint32_t size_bytes; /* PACKET_ETH_BYTES .. NIC_FRAME_MAX */
+	struct packet_meta meta;
 };
 
 struct nic;
@@ -35,36 +69,54 @@ struct nic_ops {
 	const char *name;
 	const char *help; /* one line for --list-drivers */
 	/*
-	 * Monitor: make the uplink of the switch called bridge: for tap, a TAP
-	 * with a vnet header enslaved to the kernel bridge of that name, up.
+	 * Monitor: make the uplink of a switch; for tap, a TAP with a vnet
+	 * header enslaved to the kernel bridge of that name, up. why gets one
+	 * sentence on failure.
 	 */
-	int (*acquire)(const char *bridge, struct nic_desc *desc,
+	int (*acquire)(const struct nic_request *req, struct nic_desc *desc,
 		       int fds[NIC_FDS_MAX], char *why, size_t why_size);
 	/* Worker: takes the descriptors over, on success only. */
 	int (*open)(const struct nic_desc *desc, const int *fds,
 		    struct nic **ret);
+	/* Frames that were received and not given back go too. */
 	void (*close)(struct nic *nic);
 	/*
-	 * Send one frame given as iov[nr], nr <= NIC_IOV_MAX, Ethernet header
-	 * first. layout is valid when meta->csum_blank. Returns 0; -EAGAIN the
-	 * interface is full (drop and count); another -errno.
+	 * Send a frame. layout is valid when meta.csum_blank. The interface may
+	 * wait for flush with it. Returns 0; -EAGAIN no room (drop and count);
+	 * -ENETDOWN the interface is down; -EMSGSIZE longer than it can send;
+	 * another -errno.
 	 */
-	int (*send)(struct nic *nic, const struct iovec *iov, unsigned nr,
-		    const struct packet_meta *meta,
-		    const struct packet_layout *layout);
+	int (*send)(struct nic *nic, unsigned queue, const struct frame *frame);
 	/*
-	 * Receive one frame into buf. Returns its length, 0 when there is
-	 * none, or -errno.
+	 * Out with what was sent, in all queues. Returns how many frames of
+	 * which send had said 0 were refused after all.
 	 */
-	int (*recv)(struct nic *nic, void *buf, size_t size,
-		    struct packet_meta *meta);
+	unsigned (*flush)(struct nic *nic);
+	/*
+	 * Receive up to max <= NIC_BURST_MAX frames, in their order, and give
+	 * back those that the last recv from this queue returned. Frames that
+	 * cannot be expressed towards a guest are skipped and counted in
+	 * nr_alien. Returns how many, 0 when there are none or the interface is
+	 * down, or -errno: it is gone for good.
+	 */
+	int (*recv)(struct nic *nic, unsigned queue, struct nic_frame *frames,
+		    unsigned max);
 	/* Readable when recv may find a frame, or -1: it never does. */
-	int (*wait_fd)(struct nic *nic);
+	int (*wait_fd)(struct nic *nic, unsigned queue);
+	/* Control thread. -ENODEV: the interface was removed. */
+	int (*link)(struct nic *nic, struct nic_link *ret);
+	/*
+	 * Control thread: there is (not) anybody behind the interface. NULL:
+	 * its carrier is not ours to set.
+	 */
+	void (*carrier)(struct nic *nic, bool up);
 };
 
+/* The driver embeds this. */
 struct nic {
 	const struct nic_ops *ops;
 	struct nic_desc desc;
+	uint64_t nr_alien;
 };
 
 extern const struct nic_ops *const nic_drivers[]; /* NULL-terminated */

@@ -53,7 +53,8 @@ int vif_target_check(const void *info, uint32_t info_bytes,
 	memcpy(&t, info, sizeof(t));
 	if (!memchr(t.bridge, 0, sizeof(t.bridge)) ||
 	    !memchr(t.nic.driver, 0, sizeof(t.nic.driver)) ||
-	    !memchr(t.nic.ifname, 0, sizeof(t.nic.ifname)))
+	    !memchr(t.nic.ifname, 0, sizeof(t.nic.ifname)) ||
+	    !memchr(t.nic.master, 0, sizeof(t.nic.master)))
 		return -EPROTO;
 	*ret = t;
 	return 0;
@@ -142,6 +143,7 @@ static int uplink_acquire(struct target_set *set, const char *bridge,
 			  struct target_uplink **ret, char *why)
 {
 	struct target_uplink *up = uplink_find(set, bridge);
+	const struct nic_request req = { .name = bridge, .nr_queues = 1 };
 	int err;
 
 	if (up) {
@@ -153,7 +155,7 @@ static int uplink_acquire(struct target_set *set, const char *bridge,
 	if (!up)
 		return -ENOMEM;
 	memcpy(up->bridge, bridge, strlen(bridge) + 1);
-	err = set->nic->acquire(bridge, &up->desc, up->fds, why, WHY_MAX);
+	err = set->nic->acquire(&req, &up->desc, up->fds, why, WHY_MAX);
 	if (err) {
 		free(up);
 		return err;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * uplink.c - frames between a NIC driver and the switch; see uplink.h.
- * Neighbours: nic/ (the interface itself), switch.c. Data thread.
+ * Neighbours: nic/ (the interface itself), flow.c (which of its queues),
+ * switch.c. Data thread.
  */
 #include "netback/uplink.h"
 
@@ -9,36 +10,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/clock.h"
+#include "netback/flow.h"
 #include "util/log.h"
 
-struct uplink {
+/* One queue of the interface, as a source of the data thread. */
+struct uplink_queue {
 	struct work_source src;
-	struct switch_port port;
-	struct nic *nic;
-	struct uplink_stats stats;
-	uint8_t buf[NIC_FRAME_MAX];
+	struct uplink *up;
+	unsigned index;
 };
 
-/* Forward the frame in buf. */
-static void receive(struct uplink *up, uint32_t size_bytes,
-		    const struct packet_meta *meta, uint64_t now_ns)
+struct uplink {
+	struct switch_port port;
+	struct nic *nic;
+	struct flow_key key;
+	struct uplink_stats stats;
+	struct uplink_queue queues[NIC_QUEUES_MAX];
+	unsigned nr_queues;
+};
+
+static void receive(struct uplink *up, const struct nic_frame *in,
+		    uint64_t now_ns)
 {
 	struct frame frame;
 
-	frame.size_bytes = size_bytes;
-	frame.meta = *meta;
-	frame.head_bytes =
-		size_bytes < PACKET_HEAD_MAX ? size_bytes : PACKET_HEAD_MAX;
-	memcpy(frame.head, up->buf, frame.head_bytes);
+	frame.size_bytes = in->size_bytes;
+	frame.meta = in->meta;
+	frame.head_bytes = in->size_bytes < PACKET_HEAD_MAX ? in->size_bytes
+							    : PACKET_HEAD_MAX;
+	memcpy(frame.head, in->data, frame.head_bytes);
 	frame.nr_parts = 0;
-	if (size_bytes > frame.head_bytes)
+	if (in->size_bytes > frame.head_bytes)
 		frame.parts[frame.nr_parts++] = (struct frame_part){
-			.base = (const void PV_SHARED *)(up->buf +
+			.base = (const void PV_SHARED *)(in->data +
 							 frame.head_bytes),
-			.size_bytes = size_bytes - frame.head_bytes,
+			.size_bytes = in->size_bytes - frame.head_bytes,
 		};
-	if (packet_check_meta(frame.head, frame.head_bytes, size_bytes,
+	if (packet_check_meta(frame.head, frame.head_bytes, frame.size_bytes,
 			      &frame.meta, &frame.layout)) {
 		up->stats.errors++;
 		return;
@@ -47,37 +55,42 @@ static void receive(struct uplink *up, uint32_t size_bytes,
 	switch_forward(&up->port, &frame, now_ns);
 }
 
+/* The interface is gone for good. What is sent from now on is an error. */
+static void uplink_lost(struct uplink *up, int err)
+{
+	log_error("uplink %s: reading: %s", up->nic->desc.ifname,
+		  strerror(-err));
+	for (unsigned i = 0; i < up->nr_queues; i++)
+		worker_remove(&up->queues[i].src);
+}
+
 static unsigned uplink_poll(struct work_source *src, unsigned budget)
 {
-	struct uplink *up = container_of(src, struct uplink, src);
-	struct vswitch *sw = up->port.sw;
-	uint64_t now_ns = 0;
-	unsigned done;
+	struct uplink_queue *q = container_of(src, struct uplink_queue, src);
+	struct uplink *up = q->up;
+	struct nic_frame frames[NIC_BURST_MAX];
+	uint64_t now_ns = worker_round_ns(src);
+	unsigned cost = 0;
+	int n = 0;
 
-	for (done = 0; done < budget; done++) {
-		struct packet_meta meta;
-		int n = up->nic->ops->recv(up->nic, up->buf, sizeof(up->buf),
-					   &meta);
+	while (cost < budget) {
+		unsigned max = budget - cost;
 
-		if (n == 0)
+		n = up->nic->ops->recv(up->nic, q->index, frames,
+				       max < NIC_BURST_MAX ? max
+							   : NIC_BURST_MAX);
+		if (n <= 0)
 			break;
-		if (n == -EPROTO) {
-			up->stats.errors++;
-			continue;
+		for (int i = 0; i < n; i++) {
+			receive(up, &frames[i], now_ns);
+			cost += worker_cost(frames[i].size_bytes);
 		}
-		if (n < 0) {
-			log_error("uplink %s: reading: %s",
-				  up->nic->desc.ifname, strerror(-n));
-			worker_remove(&up->src);
-			break;
-		}
-		if (!now_ns)
-			now_ns = clock_now_ns();
-		receive(up, (uint32_t)n, &meta, now_ns);
 	}
-	if (done)
-		switch_flush(sw);
-	return done;
+	if (cost)
+		switch_flush(up->port.sw);
+	if (n < 0)
+		uplink_lost(up, n);
+	return cost;
 }
 
 /* The interface's descriptor says by itself when there is more. */
@@ -92,21 +105,21 @@ static const struct work_source_ops uplink_source_ops = {
 	.arm = uplink_arm,
 };
 
+static unsigned choose_queue(const struct uplink *up, const struct frame *frame)
+{
+	struct flow flow;
+
+	if (up->nr_queues == 1)
+		return 0;
+	flow_parse(frame->head, frame->head_bytes, &flow);
+	return flow_hash(&up->key, &flow) % up->nr_queues;
+}
+
 static int uplink_deliver(struct switch_port *port, const struct frame *frame)
 {
 	struct uplink *up = container_of(port, struct uplink, port);
-	struct iovec iov[FRAME_PARTS_MAX + 1];
-	int err;
+	int err = up->nic->ops->send(up->nic, choose_queue(up, frame), frame);
 
-	iov[0] = (struct iovec){ (void *)(uintptr_t)frame->head,
-				 frame->head_bytes };
-	for (unsigned i = 0; i < frame->nr_parts; i++)
-		iov[i + 1] = (struct iovec){
-			(void *)(uintptr_t)frame->parts[i].base,
-			frame->parts[i].size_bytes,
-		};
-	err = up->nic->ops->send(up->nic, iov, frame->nr_parts + 1,
-				 &frame->meta, &frame->layout);
 	if (!err)
 		up->stats.sent++;
 	else if (err == -EAGAIN)
@@ -118,13 +131,31 @@ static int uplink_deliver(struct switch_port *port, const struct frame *frame)
 
 static void uplink_flush(struct switch_port *port)
 {
-	(void)port;
+	struct uplink *up = container_of(port, struct uplink, port);
+	unsigned refused = up->nic->ops->flush(up->nic);
+
+	up->stats.sent -= refused;
+	up->stats.errors += refused;
 }
 
 static const struct switch_port_ops uplink_port_ops = {
 	.deliver = uplink_deliver,
 	.flush = uplink_flush,
 };
+
+static void init_queues(struct uplink *up)
+{
+	up->nr_queues = up->nic->desc.nr_queues;
+	for (unsigned i = 0; i < up->nr_queues; i++) {
+		struct uplink_queue *q = &up->queues[i];
+
+		q->up = up;
+		q->index = i;
+		q->src.ops = &uplink_source_ops;
+		q->src.fd = up->nic->ops->wait_fd(up->nic, i);
+		q->src.extra_fd = -1;
+	}
+}
 
 int uplink_open(const struct nic_desc *desc, const int *fds,
 		struct uplink **ret)
@@ -135,17 +166,19 @@ int uplink_open(const struct nic_desc *desc, const int *fds,
 
 	if (!ops)
 		return -EPROTONOSUPPORT;
+	if (!desc->nr_queues || desc->nr_queues > NIC_QUEUES_MAX)
+		return -EINVAL;
 	up = calloc(1, sizeof(*up));
 	if (!up)
 		return -ENOMEM;
-	err = ops->open(desc, fds, &up->nic);
+	err = flow_key_init(&up->key);
+	if (!err)
+		err = ops->open(desc, fds, &up->nic);
 	if (err) {
 		free(up);
 		return err;
 	}
-	up->src.ops = &uplink_source_ops;
-	up->src.fd = ops->wait_fd(up->nic);
-	up->src.extra_fd = -1;
+	init_queues(up);
 	up->port.ops = &uplink_port_ops;
 	up->port.uplink = true;
 	*ret = up;
@@ -162,21 +195,28 @@ void uplink_close(struct uplink *up)
 
 int uplink_start(struct uplink *up, struct worker *worker, struct vswitch *sw)
 {
-	int err = worker_add(worker, &up->src);
+	int err = 0;
 
+	for (unsigned i = 0; !err && i < up->nr_queues; i++)
+		err = worker_add(worker, &up->queues[i].src);
 	if (err)
-		return err;
-	switch_add(sw, &up->port);
-	return 0;
+		uplink_stop(up);
+	else
+		switch_add(sw, &up->port);
+	return err;
 }
 
 void uplink_stop(struct uplink *up)
 {
-	worker_remove(&up->src);
+	for (unsigned i = 0; i < up->nr_queues; i++)
+		worker_remove(&up->queues[i].src);
 	switch_remove(&up->port);
 }
 
 struct uplink_stats uplink_stats(const struct uplink *up)
 {
-	return up->stats;
+	struct uplink_stats stats = up->stats;
+
+	stats.errors += up->nic->nr_alien;
+	return stats;
 }

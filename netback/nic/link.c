@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * link.c - the kernel's links over netlink: enslave, MTU, up.
+ * link.c - the kernel's links over netlink: enslave, MTU, up; state.
  *
- * Neighbour: tap.c, which calls it in the monitor. Never runs a program.
+ * Neighbours: the drivers, in the monitor and in the worker. Never runs a
+ * program.
  */
 #include <errno.h>
 #include <linux/if.h>
@@ -26,6 +27,22 @@ static int nl_errno(int nlerr)
 	case NLE_INVAL: return -EINVAL;
 	default: return -EIO;
 	}
+}
+
+static int connect_route(struct nl_sock **ret)
+{
+	struct nl_sock *sock = nl_socket_alloc();
+	int err;
+
+	if (!sock)
+		return -ENOMEM;
+	err = nl_connect(sock, NETLINK_ROUTE);
+	if (err) {
+		nl_socket_free(sock);
+		return nl_errno(err);
+	}
+	*ret = sock;
+	return 0;
 }
 
 static int explain(int err, char *why, size_t why_size, const char *what,
@@ -58,19 +75,12 @@ int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
 		 char *why, size_t why_size)
 {
 	struct rtnl_link *tap = NULL, *br = NULL;
-	struct nl_sock *sock = nl_socket_alloc();
+	struct nl_sock *sock;
 	const char *type;
-	int err;
+	int err = connect_route(&sock);
 
-	if (!sock)
-		return explain(-ENOMEM, why, why_size, "netlink for", ifname,
-			       "");
-	err = nl_connect(sock, NETLINK_ROUTE);
-	if (err) {
-		err = explain(nl_errno(err), why, why_size, "netlink for",
-			      ifname, "");
-		goto out;
-	}
+	if (err)
+		return explain(err, why, why_size, "netlink for", ifname, "");
 	err = rtnl_link_get_kernel(sock, 0, bridge, &br);
 	if (err) {
 		err = explain(-ENODEV, why, why_size, "bridge", bridge,
@@ -100,4 +110,39 @@ out:
 		rtnl_link_put(br);
 	nl_socket_free(sock);
 	return err;
+}
+
+static int read_link(struct nl_sock *sock, const char *ifname, unsigned flags,
+		     struct nic_link *ret)
+{
+	struct rtnl_link *link;
+	int err = rtnl_link_get_kernel(sock, 0, ifname, &link);
+
+	if (err)
+		return nl_errno(err);
+	ret->up = (rtnl_link_get_flags(link) & flags) == flags;
+	ret->mtu = rtnl_link_get_mtu(link);
+	rtnl_link_put(link);
+	return 0;
+}
+
+int link_state(const struct nic_desc *desc, bool carrier, struct nic_link *ret)
+{
+	unsigned flags = carrier ? IFF_UP | IFF_LOWER_UP : IFF_UP;
+	struct nic_link link = { 0 }, master;
+	struct nl_sock *sock;
+	int err = connect_route(&sock);
+
+	if (err)
+		return err;
+	err = read_link(sock, desc->ifname, flags, &link);
+	master = link;
+	if (!err && desc->master[0])
+		err = read_link(sock, desc->master, IFF_UP, &master);
+	nl_socket_free(sock);
+	if (err)
+		return err;
+	*ret = (struct nic_link){ .up = link.up && master.up,
+				  .mtu = master.mtu };
+	return 0;
 }

@@ -11,14 +11,13 @@
 
 #include "netback/nic/private.h"
 
-static int null_acquire(const char *bridge, struct nic_desc *desc,
+static int null_acquire(const struct nic_request *req, struct nic_desc *desc,
 			int fds[NIC_FDS_MAX], char *why, size_t why_size)
 {
-	(void)bridge;
 	(void)fds;
 	(void)why;
 	(void)why_size;
-	*desc = (struct nic_desc){ .mtu = 1500 };
+	*desc = (struct nic_desc){ .mtu = 1500, .nr_queues = req->nr_queues };
 	memcpy(desc->driver, "null", sizeof("null"));
 	return 0;
 }
@@ -42,32 +41,41 @@ static void null_close(struct nic *nic)
 	free(nic);
 }
 
-static int null_send(struct nic *nic, const struct iovec *iov, unsigned nr,
-		     const struct packet_meta *meta,
-		     const struct packet_layout *layout)
+static int null_send(struct nic *nic, unsigned queue, const struct frame *frame)
 {
 	(void)nic;
-	(void)iov;
-	(void)nr;
-	(void)meta;
-	(void)layout;
+	(void)queue;
+	(void)frame;
 	return 0;
 }
 
-static int null_recv(struct nic *nic, void *buf, size_t size,
-		     struct packet_meta *meta)
+static unsigned null_flush(struct nic *nic)
 {
 	(void)nic;
-	(void)buf;
-	(void)size;
-	(void)meta;
 	return 0;
 }
 
-static int null_wait_fd(struct nic *nic)
+static int null_recv(struct nic *nic, unsigned queue, struct nic_frame *frames,
+		     unsigned max)
 {
 	(void)nic;
+	(void)queue;
+	(void)frames;
+	(void)max;
+	return 0;
+}
+
+static int null_wait_fd(struct nic *nic, unsigned queue)
+{
+	(void)nic;
+	(void)queue;
 	return -1;
+}
+
+static int null_link(struct nic *nic, struct nic_link *ret)
+{
+	*ret = (struct nic_link){ .up = true, .mtu = nic->desc.mtu };
+	return 0;
 }
 
 const struct nic_ops nic_null = {
@@ -77,6 +85,8 @@ const struct nic_ops nic_null = {
 	.open = null_open,
 	.close = null_close,
 	.send = null_send,
+	.flush = null_flush,
 	.recv = null_recv,
 	.wait_fd = null_wait_fd,
+	.link = null_link,
 };
