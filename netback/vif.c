@@ -21,6 +21,9 @@
 #include "util/clock.h"
 #include "util/num.h"
 
+/* The state node could not be written: how soon to look again. */
+#define START_AGAIN_NS (10 * NS_PER_MS)
+
 struct vif {
 	struct list link;
 	struct netback *nb;
@@ -28,6 +31,7 @@ struct vif {
 	struct vif_target target;
 	struct bridge *bridge; /* NULL until the monitor gave us the device */
 	struct vif_queues queues;
+	struct loop_timer *timer; /* armed: they are to be started */
 	struct vif_capture capture;
 	struct device_limits limits;
 	struct stats stats;
@@ -132,6 +136,7 @@ static void vif_log_traffic(const struct vif *v)
 /* keep: channels and records stay for a successor. Idempotent. */
 static void vif_stop(struct vif *v, bool keep)
 {
+	loop_timer_disarm(v->timer);
 	if (v->queues.port)
 		vif_log_traffic(v);
 	vif_capture_end(&v->capture, &v->queues);
@@ -239,11 +244,7 @@ static int vif_connect(struct xenbus_device *dev)
 		xenbus_fatal(dev, err, "giving the records into keeping");
 		return err;
 	}
-	v->fault_err = 0;
-	v->connected_ns = clock_now_ns();
-	limits_start(&v->limits);
-	err = vif_queues_start(&v->queues, v->target.mac, v->bridge->sw, false,
-			       &i);
+	err = vif_queues_open(&v->queues, v->target.mac, false, &i);
 	if (err) {
 		vif_stop(v, false);
 		xenbus_fatal(dev, err,
@@ -253,8 +254,33 @@ static int vif_connect(struct xenbus_device *dev)
 			     params[i].tx_port, params[i].rx_port);
 		return err;
 	}
-	vif_capture_look(&v->capture, dev, &v->queues);
+	loop_timer_arm(v->timer, clock_now_ns());
 	return 0;
+}
+
+static int vif_start(struct vif *v)
+{
+	v->fault_err = 0;
+	v->connected_ns = clock_now_ns();
+	limits_start(&v->limits);
+	return vif_queues_start(&v->queues, v->bridge->sw);
+}
+
+static void timer_fired(void *arg)
+{
+	struct vif *v = arg;
+	int err;
+
+	loop_timer_disarm(v->timer);
+	if (v->dev->state == XenbusStateInitWait) {
+		loop_timer_arm(v->timer, clock_now_ns() + START_AGAIN_NS);
+		return;
+	}
+	err = vif_start(v);
+	if (err)
+		xenbus_fatal(v->dev, err, "starting the queues");
+	else
+		vif_capture_look(&v->capture, v->dev, &v->queues);
 }
 
 static void look_at_rules(struct vif *v, const char *node)
@@ -293,6 +319,14 @@ static int vif_disconnect(struct xenbus_device *dev)
 	return 0;
 }
 
+static void vif_free(struct vif *v)
+{
+	loop_timer_remove(v->timer);
+	bridge_put(v->bridge);
+	limits_fini(&v->limits);
+	free(v);
+}
+
 static void vif_remove(struct xenbus_device *dev)
 {
 	struct vif *v = dev->priv;
@@ -300,50 +334,79 @@ static void vif_remove(struct xenbus_device *dev)
 	bool acquired = v->bridge != NULL;
 
 	vif_stop(v, nb->stopping);
-	bridge_put(v->bridge);
+	list_del(&v->link);
+	vif_free(v);
+	dev->priv = NULL;
 	if (acquired && !nb->stopping)
 		monitor_client_release_device(nb->control.monitor,
 					      dev->otherend_id, dev->handle);
-	limits_fini(&v->limits);
-	list_del(&v->link);
-	free(v);
-	dev->priv = NULL;
 }
 
-/* ---- a predecessor's connection ---------------------------------------- */
+/* ---- a new device, or a predecessor's ---------------------------------- */
 
-/* Go on where the records end. -ENOENT: there are none. */
-static int vif_revive(struct vif *v)
+/* Go on where the records end. */
+static int vif_take_over(struct vif *v)
 {
 	const char *node;
 	uint32_t i;
-	int err = vif_queues_find(&v->queues);
+	int err = vif_acquire(v);
 
-	if (err == -ENOENT)
-		return err;
-	if (!err)
-		err = vif_acquire(v);
 	if (!err)
 		err = vif_read_rules(v, &node);
-	if (!err) {
-		v->connected_ns = clock_now_ns();
-		limits_start(&v->limits);
-		err = vif_queues_start(&v->queues, v->target.mac, v->bridge->sw,
-				       true, &i);
-	}
-	if (err) {
-		log_warn("%s: cannot go on with its connection: %s",
-			 v->dev->name, strerror(-err));
-		vif_stop(v, false);
+	if (!err)
+		err = vif_queues_open(&v->queues, v->target.mac, true, &i);
+	return err ? err : vif_start(v);
+}
+
+/* Of the predecessor's connection nothing is left: the handshake is next. */
+static int give_up(struct vif *v)
+{
+	vif_stop(v, false);
+	vif_queues_drop_kept(&v->queues);
+	return 0;
+}
+
+static int look_for_predecessor(struct vif *v, bool *resumed)
+{
+	struct xenbus_device *dev = v->dev;
+	uint32_t state;
+	int err;
+
+	err = xs_read_u32(dev->xs, XS_NO_TXN, dev->node, "state",
+			  XENBUS_NR_STATES - 1, &state);
+	if (err)
+		return err;
+	/* The toolstack made it just now: an older one of its name is over. */
+	if (state == XenbusStateInitialising) {
 		vif_queues_drop_kept(&v->queues);
+		monitor_client_release_device(v->nb->control.monitor,
+					      dev->otherend_id, dev->handle);
+		return 0;
 	}
-	return err;
+	err = vif_queues_find(&v->queues);
+	if (err == -ENOENT)
+		return 0;
+	/* It died between keeping the records and Connected: see vif.h. */
+	if (state != XenbusStateConnected && state != XenbusStateClosing)
+		return give_up(v);
+	if (!err)
+		err = vif_take_over(v);
+	if (err) {
+		log_warn("%s: cannot go on with its connection: %s", dev->name,
+			 strerror(-err));
+		return give_up(v);
+	}
+	*resumed = true;
+	log_info("%s: taken over", dev->name);
+	vif_capture_look(&v->capture, dev, &v->queues);
+	return 0;
 }
 
 static int vif_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 {
 	struct netback *nb = arg;
 	struct vif *v = calloc(1, sizeof(*v));
+	int err;
 
 	if (!v)
 		return -ENOMEM;
@@ -357,13 +420,15 @@ static int vif_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 		.dev = dev,
 		.arg = v,
 	};
+	err = loop_timer_add(nb->control.loop, timer_fired, v, &v->timer);
+	if (!err)
+		err = look_for_predecessor(v, resumed);
+	if (err) {
+		vif_free(v);
+		return err;
+	}
 	dev->priv = v;
 	list_add_tail(&nb->vifs, &v->link);
-	*resumed = vif_revive(v) == 0;
-	if (*resumed) {
-		log_info("%s: taken over", dev->name);
-		vif_capture_look(&v->capture, dev, &v->queues);
-	}
 	return 0;
 }
 

@@ -2,10 +2,12 @@
 /*
  * vif.h - a vif as a xenbus device: its handshake, its life, its revival.
  *
- * Connect reads what the frontend wrote, starts its queues on the data thread,
- * and leaves a record of each with the monitor. A worker that finds such
- * records goes on with the rings where its predecessor stopped; no state node
- * changes.
+ * Connect reads what the frontend wrote, makes its queues ready and leaves a
+ * record of each with the monitor. They are started on the data thread once the
+ * state node says Connected: a worker that dies before that has consumed
+ * nothing, and its successor connects anew. A worker that finds records of a
+ * vif that is Connected, or Closing, goes on with the rings where its
+ * predecessor stopped; no state node changes.
  *
  * Thread: the control thread. Logs: what became of a vif.
  */

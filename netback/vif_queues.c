@@ -123,8 +123,8 @@ static int stop_on_thread(void *arg)
 	return 0;
 }
 
-int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
-		     struct vswitch *sw, bool resume, uint32_t *ret_queue)
+int vif_queues_open(struct vif_queues *qs, const uint8_t *mac, bool resume,
+		    uint32_t *ret_queue)
 {
 	struct vif_port_config config = {
 		.platform = qs->nb->control.platform,
@@ -137,19 +137,16 @@ int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
 		.fault_arg = qs->fault_arg,
 		.limiters = qs->limiters,
 	};
-	struct start s = { .qs = qs, .sw = sw };
-	int err;
 
 	memcpy(config.mac, mac, sizeof(config.mac));
-	err = vif_port_open(&config, &qs->port, ret_queue);
-	if (err)
-		return err;
-	err = worker_call(qs->nb->worker, start_on_thread, &s);
-	if (err) {
-		vif_port_close(qs->port, resume);
-		qs->port = NULL;
-	}
-	return err;
+	return vif_port_open(&config, &qs->port, ret_queue);
+}
+
+int vif_queues_start(struct vif_queues *qs, struct vswitch *sw)
+{
+	struct start s = { .qs = qs, .sw = sw };
+
+	return worker_call(qs->nb->worker, start_on_thread, &s);
 }
 
 static int set_rules_on_thread(void *arg)

@@ -22,7 +22,7 @@ struct vif_queues {
 	struct switch_rules rules;
 	uint32_t nr; /* 0: there are none */
 	struct queue_record *records[RECORD_QUEUES_MAX];
-	struct vif_port *port; /* NULL: not connected */
+	struct vif_port *port; /* NULL: they are not open */
 	struct limiter_pair limiters;
 	/* The vif's own fault, on the data thread. */
 	queue_fault_fn *fault;
@@ -41,12 +41,13 @@ int vif_queues_make(struct vif_queues *qs,
 /* A predecessor's records, all of them. -ENOENT: there are none. */
 int vif_queues_find(struct vif_queues *qs) PV_MUST_CHECK;
 /*
- * Rings, channels and a place in the switch, as the records say; resume: where
- * they end. *ret_queue: which queue failed.
+ * Rings and channels as the records say; resume: where they end. Nothing is
+ * consumed yet. *ret_queue: which queue failed.
  */
-int vif_queues_start(struct vif_queues *qs, const uint8_t *mac,
-		     struct vswitch *sw, bool resume,
-		     uint32_t *ret_queue) PV_MUST_CHECK;
+int vif_queues_open(struct vif_queues *qs, const uint8_t *mac, bool resume,
+		    uint32_t *ret_queue) PV_MUST_CHECK;
+/* A place in the switch: from now on they are served. */
+int vif_queues_start(struct vif_queues *qs, struct vswitch *sw) PV_MUST_CHECK;
 /* What the vif may do on the switch, from now on or when it starts. */
 void vif_queues_set_rules(struct vif_queues *qs,
 			  const struct switch_rules *rules);

@@ -122,12 +122,11 @@ static inline struct traffic port_traffic(struct guest *g, uint32_t queue)
 	return t;
 }
 
+/* Rings and channels of queue i. */
 static inline void guest_queue_open(struct guest *g, uint32_t i,
 				    const struct guest_config *config)
 {
 	struct guest_queue *q = &g->q[i];
-	struct queue_params params;
-	int fd;
 
 	world_must(!platform_share(g->platform, back_id, 2, 0, &q->rings),
 		   "share");
@@ -143,7 +142,13 @@ static inline void guest_queue_open(struct guest *g, uint32_t i,
 	ring_front_init(&q->rx,
 			(void PV_SHARED *)((uint8_t *)q->rings.base + 4096),
 			PV_PAGE_SIZE, sizeof(struct netif_rx_response));
-	params = (struct queue_params){
+}
+
+static inline void guest_record_open(struct guest *g, uint32_t i,
+				     const struct guest_config *config)
+{
+	const struct guest_queue *q = &g->q[i];
+	struct queue_params params = {
 		.domid = g->domid,
 		.queue = (uint16_t)i,
 		.nr_queues = g->nr_queues,
@@ -154,6 +159,8 @@ static inline void guest_queue_open(struct guest *g, uint32_t i,
 		.features = config->features,
 		.has_ctrl = config->ctrl,
 	};
+	int fd;
+
 	if (config->ctrl) {
 		params.ctrl_ref = g->ctrl_pages.first_ref;
 		params.ctrl_port = evtchn_port(g->ctrl_ev);
@@ -175,8 +182,9 @@ static inline void guest_ctrl_open(struct guest *g)
 	g->ctrl_page_ref = g->ctrl_pages.first_ref + 1;
 }
 
-static inline void guest_open(struct guest *g, const char *name, uint8_t nr,
-			      const struct guest_config *config)
+/* The guest, without a backend. */
+static inline void guest_begin(struct guest *g, const char *name, uint8_t nr,
+			       const struct guest_config *config)
 {
 	memset(g, 0, sizeof(*g));
 	g->domid = world_domain(&world, name);
@@ -194,6 +202,14 @@ static inline void guest_open(struct guest *g, const char *name, uint8_t nr,
 		guest_ctrl_open(g);
 	for (uint32_t i = 0; i < g->nr_queues; i++)
 		guest_queue_open(g, i, config);
+}
+
+static inline void guest_open(struct guest *g, const char *name, uint8_t nr,
+			      const struct guest_config *config)
+{
+	guest_begin(g, name, nr, config);
+	for (uint32_t i = 0; i < g->nr_queues; i++)
+		guest_record_open(g, i, config);
 	world_must(!port_make(g, false), "port");
 }
 

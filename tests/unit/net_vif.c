@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * net_vif.c - a vif's handshake and life as its toolstack, its frontend and the
+ * next worker see it: the real control side of netback,
+ * tests/hostile/net_vif.h.
+ */
+#include "tests/hostile/net_vif.h"
+
+/* A frame of 60 bytes from a to b arrives, in buffer id. */
+static bool crosses(uint16_t id)
+{
+	struct netif_rx_response rsp;
+
+	rx_post(&b, 1);
+	return served(&a, &b) && rx_response(&b, &rsp) && rsp.id == id &&
+	       rsp.status == 60;
+}
+
+static void two_guests_connect_and_frames_cross(void)
+{
+	vifs_connect();
+	UNIT_CHECK(crosses(0) && crosses(1));
+	vifs_end();
+}
+
+/* ---- the next worker ----------------------------------------------------- */
+
+static void a_connected_vif_is_gone_on_with(void)
+{
+	vifs_connect();
+	UNIT_CHECK(crosses(0));
+	for (uint16_t i = 1; i < 4; i++) {
+		fake_trace[0] = '\0';
+		back_end();
+		back_start();
+		UNIT_CHECK(crosses(i));
+		UNIT_CHECK(BACK_UNTIL(true) && !*fake_trace);
+	}
+	UNIT_CHECK(!monitor.nr_released);
+	vifs_end();
+}
+
+/* While nobody was there a's vif was removed and made anew, on another bridge.
+ */
+static void what_was_made_anew_is_nobodys_successor(void)
+{
+	vifs_connect();
+	UNIT_CHECK(crosses(0));
+	back_end();
+	remove_directories(&a);
+	make_directories(&a);
+	strcpy(wanted[0].bridge, "br1");
+	fake_trace[0] = '\0';
+	back_start();
+	UNIT_CHECK(BACK_UNTIL(back_is(&a, "2")));
+	UNIT_CHECK(monitor.nr_released == 1);
+	UNIT_CHECK(!strcmp(monitor.devices[0].target.bridge, "br1"));
+	/* Its queue's record is gone, the other guest's is there. */
+	UNIT_CHECK(monitor.nr_kept == 1);
+	/* The old rings are not served. */
+	tx_request(&a, tx_frame(&a, &b, 9, 60));
+	tx_show(&a);
+	usleep(20000);
+	UNIT_CHECK(ring_front_pending(&a.q[0].tx) == 0);
+	vifs_end();
+}
+
+static void lose_the_store(void)
+{
+	back_xs->lost = true;
+}
+
+/* Between the records and Connected: nothing was consumed, so that the rings
+ * can be begun anew. */
+static void a_worker_that_died_before_connected_has_consumed_nothing(void)
+{
+	struct netif_rx_response rsp;
+	uint16_t id;
+
+	vifs_begin();
+	back_start();
+	UNIT_CHECK(front_connect(&b));
+	front_write(&a);
+	UNIT_CHECK(BACK_UNTIL(back_is(&a, "2")));
+	tx_request(&a, tx_frame(&a, &b, 3, 60));
+	tx_show(&a);
+	rx_post(&b, 4);
+	front_set(&a, "state", "4");
+	back_xs->before_commit = lose_the_store;
+	UNIT_CHECK(BACK_UNTIL(monitor.nr_kept == 2));
+	for (unsigned i = 0; i < 50; i++)
+		back_turn();
+	UNIT_CHECK(back_is(&a, "2"));
+	UNIT_CHECK(ring_front_pending(&a.q[0].tx) == 0);
+	back_end();
+	back_start();
+	UNIT_CHECK(BACK_UNTIL(back_is(&a, "4")));
+	UNIT_CHECK(tx_status(&a, &id) == NETIF_RSP_OKAY && id == 3);
+	UNIT_CHECK(rx_response(&b, &rsp) && rsp.id == 0);
+	UNIT_CHECK(crosses(1));
+	vifs_end();
+}
+
+/* The toolstack asked for the end, the frontend has not answered yet. */
+static void a_closing_vif_is_served_until_its_frontend_closes(void)
+{
+	vifs_connect();
+	back_set(&a, "online", "0");
+	back_set(&a, "state", "5");
+	back_turn();
+	back_end();
+	back_start();
+	UNIT_CHECK(crosses(0));
+	front_set(&a, "state", "5");
+	UNIT_CHECK(BACK_UNTIL(back_is(&a, "5")));
+	front_set(&a, "state", "6");
+	UNIT_CHECK(BACK_UNTIL(back_is(&a, "6")));
+	UNIT_CHECK(BACK_UNTIL(xenbus_bus_nr_devices(bus) == 1));
+	vifs_end();
+}
+
+UNIT_MAIN("net_vif", UNIT_TEST(two_guests_connect_and_frames_cross),
+	  UNIT_TEST(a_connected_vif_is_gone_on_with),
+	  UNIT_TEST(what_was_made_anew_is_nobodys_successor),
+	  UNIT_TEST(a_worker_that_died_before_connected_has_consumed_nothing),
+	  UNIT_TEST(a_closing_vif_is_served_until_its_frontend_closes))
