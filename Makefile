@@ -13,6 +13,7 @@ Q      := $(if $(V),,@)
 # or a single header. `make layers` enforces it.
 DEPS.abi             :=
 DEPS.util            :=
+DEPS.tools           := util
 DEPS.platform        := abi util
 DEPS.ring            := abi util
 DEPS.grant           := abi util platform
@@ -29,14 +30,14 @@ DEPS.netback         := abi util platform ring grant worker xenbus monitor \
 DEPS.netback/nic     := abi util netback/nic.h netback/frame.h
 DEPS.blkfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.blkfront/fuse   := abi util blkfront
-DEPS.blkfront/tools  := abi/grant.h util blkfront/blkfront.h
+DEPS.blkfront/tools  := abi/grant.h util tools blkfront/blkfront.h
 DEPS.blkfront/nbdkit := abi/grant.h util blkfront/blkfront.h blkfront/bytes.h \
 	blkfront/lanes.h
 DEPS.netfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.netfront/tap    := abi/grant.h util netfront/netfront.h
 DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h \
 	xenstore-lite/xs_page.h
-COMPONENTS := abi util platform ring grant xenstore-lite broker worker xenbus \
+COMPONENTS := abi util tools platform ring grant xenstore-lite broker worker xenbus \
 	monitor blkback blkback/storage netback netback/nic blkfront blkfront/fuse \
 	blkfront/tools netfront netfront/tap pvsplit
 

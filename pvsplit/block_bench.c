@@ -2,7 +2,7 @@
 /*
  * block_bench.c - block-bench: load on a disk that is attached, or on one that
  * is attached for it. The load is blkfront-bench's, a program of its own,
- * because a frontend is no part of the toolstack. See block_tool.h.
+ * because a frontend is no part of the toolstack. See tool.h.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,9 +11,9 @@
 
 #include "platform/lite_control.h"
 #include "pvsplit/attach.h"
-#include "pvsplit/block_tool.h"
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
+#include "pvsplit/tool.h"
 
 const struct cmd_option block_bench_options[] = {
 	{ "disk", "SPEC", "attach this disk, to a domain of its own" },
@@ -43,14 +43,14 @@ const char block_bench_help[] =
 static int bench(struct pvsplit *ps, const struct args *args, domid_t domid,
 		 const char *vdev)
 {
-	struct block_tool tool;
+	struct tool tool;
 
-	if (block_tool_init(ps, "blkfront-bench", &tool))
+	if (tool_init(ps, "blkfront-bench", &tool))
 		return -ENOENT;
-	block_tool_add_u32(&tool, "--domain", domid);
-	block_tool_add(&tool, "--vdev", vdev);
-	block_tool_add_options(&tool, args, LOAD_OPTIONS);
-	return block_tool_run(ps, args->command, &tool);
+	tool_add_u32(&tool, "--domain", domid);
+	tool_add(&tool, "--vdev", vdev);
+	tool_add_options(&tool, args, LOAD_OPTIONS);
+	return tool_run(ps, args->command, &tool);
 }
 
 /* A domain and a disk for this run only. */

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * block_copy.c - block-copy: between disks, and between disks and files. The
- * copying is blkfront-copy's; here names become what it takes. See
- * block_tool.h.
+ * copying is blkfront-copy's; here names become what it takes. See tool.h.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pvsplit/block_tool.h"
 #include "pvsplit/device.h"
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
+#include "pvsplit/tool.h"
 #include "util/num.h"
 #include "util/vdev.h"
 
@@ -100,7 +99,7 @@ static int check_destination(struct pvsplit *ps, const char *command,
 int block_copy_run(struct pvsplit *ps, const struct args *args)
 {
 	struct place_text from, to;
-	struct block_tool tool;
+	struct tool tool;
 	int err = pvsplit_connect(ps);
 
 	if (!err)
@@ -112,11 +111,11 @@ int block_copy_run(struct pvsplit *ps, const struct args *args)
 	if (!err)
 		err = check_destination(ps, args->command, &to);
 	if (!err)
-		err = block_tool_init(ps, "blkfront-copy", &tool);
+		err = tool_init(ps, "blkfront-copy", &tool);
 	if (err)
 		return err;
-	block_tool_add_options(&tool, args, block_copy_options);
-	block_tool_add(&tool, from.text, NULL);
-	block_tool_add(&tool, to.text, NULL);
-	return block_tool_run(ps, args->command, &tool);
+	tool_add_options(&tool, args, block_copy_options);
+	tool_add(&tool, from.text, NULL);
+	tool_add(&tool, to.text, NULL);
+	return tool_run(ps, args->command, &tool);
 }

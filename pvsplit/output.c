@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/clock.h"
 #include "util/log.h"
 
 #define COLUMNS_MAX 32u
@@ -91,30 +90,6 @@ void output_table(const json_t *list, const struct column *columns)
 			       columns[i + 1].key ? "  " : "\n");
 		}
 	}
-}
-
-void output_duration(uint64_t ns, char *buf, size_t size)
-{
-	uint64_t s = ns / NS_PER_S;
-	double value = (double)ns;
-
-	if (ns < NS_PER_US)
-		snprintf(buf, size, "%u ns", (unsigned)ns);
-	else if (ns < NS_PER_MS)
-		snprintf(buf, size, "%.1f us", value / NS_PER_US);
-	else if (ns < NS_PER_S)
-		snprintf(buf, size, "%.1f ms", value / NS_PER_MS);
-	else if (s < 60)
-		snprintf(buf, size, "%.1f s", value / NS_PER_S);
-	else if (s < 3600)
-		snprintf(buf, size, "%um%02us", (unsigned)(s / 60),
-			 (unsigned)(s % 60));
-	else if (s < 86400)
-		snprintf(buf, size, "%uh%02um", (unsigned)(s / 3600),
-			 (unsigned)(s / 60 % 60));
-	else
-		snprintf(buf, size, "%ud%02uh", (unsigned)(s / 86400),
-			 (unsigned)(s / 3600 % 24));
 }
 
 static int dump(json_t *value)

@@ -89,8 +89,6 @@ int output_list(const struct pvsplit *ps, json_t *list,
 		const struct column *columns);
 /* The columns as a table; the list stays the caller's. */
 void output_table(const json_t *list, const struct column *columns);
-/* "950 ns", "12.3 us", "4m05s": text of at most 16 bytes. */
-void output_duration(uint64_t ns, char *buf, size_t size);
 /* As JSON the object; plain: the sentence. */
 int output_result(const struct pvsplit *ps, json_t *object, const char *fmt,
 		  ...) PV_PRINTF(3, 4);

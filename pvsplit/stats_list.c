@@ -8,15 +8,16 @@
 
 #include "pvsplit/domain.h"
 #include "util/num.h"
+#include "util/say.h"
 
 /* ---- columns ---- */
 
 void stats_add_duration(json_t *row, const json_t *stats, const char *from,
 			const char *key)
 {
-	char text[24];
+	char text[SAY_BYTES];
 
-	output_duration(device_stats_get(stats, from), text, sizeof(text));
+	say_duration(device_stats_get(stats, from), text);
 	json_object_set_new(row, key, json_string(text));
 }
 

@@ -13,6 +13,7 @@
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
 #include "util/num.h"
+#include "util/say.h"
 
 /* Rows of a part when it is not asked for with --all. */
 #define ROWS_SHOWN 10u
@@ -45,9 +46,9 @@ static json_int_t number(const json_t *row, const char *key)
 
 static void add_duration(json_t *row, const char *key, const char *from)
 {
-	char text[24];
+	char text[SAY_BYTES];
 
-	output_duration((uint64_t)number(row, from), text, sizeof(text));
+	say_duration((uint64_t)number(row, from), text);
 	json_object_set_new(row, key, json_string(text));
 }
 
@@ -409,9 +410,9 @@ static int part_read(struct pvsplit *ps, const struct args *args,
 
 static void print_totals(const json_t *t)
 {
-	char up[24];
+	char up[SAY_BYTES];
 
-	output_duration((uint64_t)number(t, "uptime-ns"), up, sizeof(up));
+	say_duration((uint64_t)number(t, "uptime-ns"), up);
 	printf("Up %s: %lld domains, %lld nodes, %lld connections "
 	       "(%lld at most)\n",
 	       up, number(t, "domains"), number(t, "nodes"),

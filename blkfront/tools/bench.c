@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/stop.h"
 #include "util/clock.h"
 #include "util/list.h"
 #include "util/spin.h"
@@ -30,7 +31,6 @@ enum phase {
 struct bench {
 	struct blkfront *bf;
 	const struct bench_config *config;
-	const volatile bool *stop;
 	uint64_t deadline_ns;
 	enum phase phase;
 	uint32_t nr_running; /* atomic: jobs with something to do */
@@ -135,7 +135,7 @@ static bool is_over(const struct job *job)
 {
 	const struct bench *b = job->bench;
 
-	return job->left_blocks == 0 || *b->stop ||
+	return job->left_blocks == 0 || stop_asked ||
 	       (b->phase == PHASE_LOAD && b->deadline_ns &&
 		clock_now_ns() >= b->deadline_ns);
 }
@@ -389,9 +389,9 @@ static int check_all(struct bench *b, struct job *jobs)
 }
 
 int bench_run(struct blkfront *bf, const struct bench_config *config,
-	      const volatile bool *stop, struct bench_result *ret)
+	      struct bench_result *ret)
 {
-	struct bench b = { .bf = bf, .config = config, .stop = stop };
+	struct bench b = { .bf = bf, .config = config };
 	struct job *jobs = calloc(config->nr_queues, sizeof(*jobs));
 	uint64_t start_ns;
 	int err = jobs ? 0 : -ENOMEM;

@@ -57,12 +57,11 @@ struct bench_result {
 };
 
 /*
- * Run it, then read back what was written if verify. *stop becoming true ends
- * it early. -ENOMEM; -EINVAL the area is too small for so many queues; or the
+ * Run it, then read back what was written if verify. stop_asked ends it
+ * early. -ENOMEM; -EINVAL the area is too small for so many queues; or the
  * disk's error when it is lost. Requests that fail are in the result.
  */
 int bench_run(struct blkfront *bf, const struct bench_config *config,
-	      const volatile bool *stop,
 	      struct bench_result *ret) PV_MUST_CHECK;
 
 #endif /* BLKFRONT_TOOLS_BENCH_H */

@@ -6,17 +6,19 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "abi/grant.h"
 #include "blkfront/tools/bench.h"
-#include "blkfront/tools/say.h"
+#include "tools/latency.h"
+#include "tools/options.h"
+#include "tools/stop.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/num.h"
+#include "util/say.h"
 #include "util/vdev.h"
 
 #define PROGRAM		"blkfront-bench"
@@ -41,14 +43,6 @@ struct options {
 	uint32_t mix; /* percent of reads in rw and randrw */
 	bool has_domain, has_vdev, may_write, json;
 };
-
-static volatile bool stop;
-
-static void on_signal(int number)
-{
-	(void)number;
-	stop = true;
-}
 
 /* ---- the command line -----------------------------------------------------
  */
@@ -77,12 +71,6 @@ static void usage(FILE *out)
 		"  --json             results as JSON\n");
 }
 
-static int wrong(const char *option, const char *value, const char *want)
-{
-	log_error("%s %s: give %s", option, value, want);
-	return -EINVAL;
-}
-
 static int parse_mode(struct options *opt, const char *value)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++)
@@ -90,27 +78,8 @@ static int parse_mode(struct options *opt, const char *value)
 			opt->mode = &modes[i];
 			return 0;
 		}
-	return wrong("--mode", value,
-		     "read, write, rw, randread, randwrite or randrw");
-}
-
-static int parse_u32(const char *option, const char *value, uint32_t min,
-		     uint32_t max, uint32_t *ret)
-{
-	char want[64];
-
-	if (!num_parse_u32(value, max, ret) && *ret >= min)
-		return 0;
-	snprintf(want, sizeof(want), "a number from %u to %u", min, max);
-	return wrong(option, value, want);
-}
-
-static int parse_bytes(const char *option, const char *value, uint64_t max,
-		       uint64_t *ret)
-{
-	if (!num_parse_size(value, ret) && *ret && *ret <= max)
-		return 0;
-	return wrong(option, value, "a size such as 4096, 64K or 1G");
+	return option_wrong("--mode", value,
+			    "read, write, rw, randread, randwrite or randrw");
 }
 
 static int parse_disk(struct options *opt, int c, const char *value)
@@ -121,8 +90,8 @@ static int parse_disk(struct options *opt, int c, const char *value)
 	switch (c) {
 	case 'r': opt->disk.run_dir = value; return 0;
 	case 'd':
-		err = parse_u32("--domain", value, 0, DOMID_FIRST_RESERVED - 1,
-				&domid);
+		err = option_u32("--domain", value, 0, DOMID_FIRST_RESERVED - 1,
+				 &domid);
 		if (err)
 			return err;
 		opt->disk.domid = (domid_t)domid;
@@ -130,7 +99,8 @@ static int parse_disk(struct options *opt, int c, const char *value)
 		return 0;
 	default:
 		if (vdev_parse(value, &opt->disk.handle))
-			return wrong("--vdev", value, "a disk such as xvda");
+			return option_wrong("--vdev", value,
+					    "a disk such as xvda");
 		opt->has_vdev = true;
 		return 0;
 	}
@@ -140,37 +110,32 @@ static int parse_load(struct options *opt, int c, const char *value)
 {
 	struct bench_config *b = &opt->bench;
 	uint64_t bytes;
-	uint32_t seconds;
 	int err;
 
 	switch (c) {
 	case 'm': return parse_mode(opt, value);
-	case 'x': return parse_u32("--mix", value, 1, 99, &opt->mix);
+	case 'x': return option_u32("--mix", value, 1, 99, &opt->mix);
 	case 'b':
-		err = parse_bytes("--block-size", value, BENCH_BLOCK_MAX,
-				  &bytes);
+		err = option_bytes("--block-size", value, BENCH_BLOCK_MAX,
+				   &bytes);
 		if (!err)
 			b->block_bytes = (uint32_t)bytes;
 		return err;
 	case 'n':
-		return parse_u32("--depth", value, 1, BENCH_DEPTH_MAX,
-				 &b->depth);
+		return option_u32("--depth", value, 1, BENCH_DEPTH_MAX,
+				  &b->depth);
 	case 'q':
-		return parse_u32("--queues", value, 1, BLKFRONT_QUEUES_MAX,
-				 &b->nr_queues);
+		return option_u32("--queues", value, 1, BLKFRONT_QUEUES_MAX,
+				  &b->nr_queues);
 	case 'a':
-		return parse_bytes("--area", value, INT64_MAX, &b->area_bytes);
-	case 't':
-		err = parse_u32("--runtime", value, 1, 1000000, &seconds);
-		if (!err)
-			b->runtime_ns = seconds * NS_PER_S;
-		return err;
+		return option_bytes("--area", value, INT64_MAX, &b->area_bytes);
+	case 't': return option_seconds("--runtime", value, &b->runtime_ns);
 	case 'T':
-		return parse_bytes("--total", value, INT64_MAX,
-				   &b->total_bytes);
+		return option_bytes("--total", value, INT64_MAX,
+				    &b->total_bytes);
 	default:
 		return num_parse_u64(value, UINT64_MAX, &b->seed)
-			       ? wrong("--seed", value, "a number")
+			       ? option_wrong("--seed", value, "a number")
 			       : 0;
 	}
 }
@@ -255,15 +220,6 @@ static int parse_options(int argc, char **argv, struct options *opt)
 /* ---- what is printed ------------------------------------------------------
  */
 
-static const struct {
-	const char *key, *title;
-	uint32_t ppm;
-} percentiles[] = {
-	{ "p50", "p50", 500000 },	{ "p90", "p90", 900000 },
-	{ "p99", "p99", 990000 },	{ "p99.9", "p99.9", 999000 },
-	{ "p99.99", "p99.99", 999900 }, { "max", "max", HIST_PPM },
-};
-
 static const char *const sides[] = { "read", "write" };
 
 static double per_second(uint64_t nr, uint64_t ns)
@@ -274,22 +230,15 @@ static double per_second(uint64_t nr, uint64_t ns)
 static void print_side(const struct bench_result *r, unsigned side)
 {
 	const struct bench_stats *s = &r->side[side];
-	char rate[SAY_BYTES], text[SAY_BYTES];
+	char rate[SAY_BYTES];
 
 	if (!s->nr)
 		return;
 	say_bytes((uint64_t)per_second(s->bytes, r->elapsed_ns), rate);
-	printf("  %-5s  %llu requests, %.0f a second, %s/s\n         mean",
+	printf("  %-5s  %llu requests, %.0f a second, %s/s\n         ",
 	       sides[side], (unsigned long long)s->nr,
 	       per_second(s->nr, r->elapsed_ns), rate);
-	say_duration(hist_mean(&s->latency_ns), text);
-	printf(" %s", text);
-	for (unsigned i = 0; i < ARRAY_SIZE(percentiles); i++) {
-		say_duration(
-			hist_percentile(&s->latency_ns, percentiles[i].ppm),
-			text);
-		printf("  %s %s", percentiles[i].title, text);
-	}
+	latency_print(&s->latency_ns);
 	putchar('\n');
 }
 
@@ -317,22 +266,13 @@ static void print_text(const struct options *opt, const struct bench_result *r)
 static json_t *side_json(const struct bench_result *r, unsigned side)
 {
 	const struct bench_stats *s = &r->side[side];
-	json_t *latency = json_object(), *object;
 
-	json_object_set_new(
-		latency, "mean",
-		json_integer((json_int_t)hist_mean(&s->latency_ns)));
-	for (unsigned i = 0; i < ARRAY_SIZE(percentiles); i++)
-		json_object_set_new(
-			latency, percentiles[i].key,
-			json_integer((json_int_t)hist_percentile(
-				&s->latency_ns, percentiles[i].ppm)));
-	object = json_pack(
-		"{s:I, s:I, s:f, s:f, s:o}", "requests", (json_int_t)s->nr,
-		"bytes", (json_int_t)s->bytes, "requests-per-second",
-		per_second(s->nr, r->elapsed_ns), "bytes-per-second",
-		per_second(s->bytes, r->elapsed_ns), "latency-ns", latency);
-	return object;
+	return json_pack("{s:I, s:I, s:f, s:f, s:o}", "requests",
+			 (json_int_t)s->nr, "bytes", (json_int_t)s->bytes,
+			 "requests-per-second",
+			 per_second(s->nr, r->elapsed_ns), "bytes-per-second",
+			 per_second(s->bytes, r->elapsed_ns), "latency-ns",
+			 latency_json(&s->latency_ns));
 }
 
 static int print_json(const struct options *opt, const struct bench_result *r)
@@ -410,8 +350,6 @@ static int report(const struct options *opt, const struct bench_result *r)
 
 static int run(struct options *opt, struct bench_result *result)
 {
-	struct sigaction sa = { .sa_handler = on_signal,
-				.sa_flags = (int)SA_RESETHAND };
 	struct bench_config *b = &opt->bench;
 	char why[WHY_BYTES] = "";
 	struct blkfront *bf;
@@ -428,10 +366,9 @@ static int run(struct options *opt, struct bench_result *result)
 		return err;
 	}
 	err = check_disk(opt, bf);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
+	stop_catch();
 	if (!err) {
-		err = bench_run(bf, b, &stop, result);
+		err = bench_run(bf, b, result);
 		if (err == -EINVAL)
 			log_error("the area is too small for %u queues of "
 				  "depth %u",

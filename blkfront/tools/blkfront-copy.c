@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +15,11 @@
 
 #include "abi/grant.h"
 #include "blkfront/tools/copy.h"
-#include "blkfront/tools/say.h"
+#include "tools/stop.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/num.h"
+#include "util/say.h"
 #include "util/vdev.h"
 
 #define PROGRAM	    "blkfront-copy"
@@ -48,14 +48,6 @@ struct bar {
 	uint64_t size_bytes, start_ns, next_ns;
 	bool shown;
 };
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
-{
-	(void)number;
-	stop = 1;
-}
 
 /* ---- the command line -----------------------------------------------------
  */
@@ -287,7 +279,7 @@ static bool progress(void *arg, const struct copy_progress *p)
 		bar->next_ns = now_ns + PROGRESS_NS;
 		draw(bar, p->done_bytes, now_ns);
 	}
-	return !stop;
+	return !stop_asked;
 }
 
 static int run_pass(const struct options *opt, bool compare,
@@ -370,14 +362,11 @@ static int report(const struct options *opt, const struct copy_progress *p,
 
 static int run(struct options *opt)
 {
-	struct sigaction sa = { .sa_handler = on_signal,
-				.sa_flags = (int)SA_RESETHAND };
 	uint64_t start_ns = clock_now_ns(), where, ns;
 	struct copy_progress done, compared;
 	int err;
 
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
+	stop_catch();
 	err = open_places(opt);
 	if (!err) {
 		start_ns = clock_now_ns();

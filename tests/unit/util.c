@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * util.c - numbers, lists, log lines, descriptors over sockets, the event loop.
+ * util.c - words for people, numbers, lists, log lines, descriptors over
+ * sockets, the event loop.
  */
 #include "tests/unit/unit.h"
 
@@ -25,6 +26,40 @@
 #include "util/log.h"
 #include "util/loop.h"
 #include "util/num.h"
+#include "util/say.h"
+
+/* ---- say ----------------------------------------------------------------- */
+
+static void says_times_and_sizes_in_the_unit_that_fits(void)
+{
+	static const struct {
+		uint64_t ns;
+		const char *text;
+	} times[] = {
+		{ 0, "0 ns" },
+		{ 999, "999 ns" },
+		{ 12340, "12.3 us" },
+		{ 61 * NS_PER_MS, "61.0 ms" },
+		{ 1500 * NS_PER_MS, "1.5 s" },
+		{ 245 * NS_PER_S, "4m05s" },
+		{ 12000 * NS_PER_S, "3h20m" },
+		{ 198000 * NS_PER_S, "2d07h" },
+	};
+	char text[SAY_BYTES];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(times); i++) {
+		say_duration(times[i].ns, text);
+		UNIT_CHECK(!strcmp(text, times[i].text));
+	}
+	say_duration(UINT64_MAX, text);
+	UNIT_CHECK(!strcmp(text, "213503d23h"));
+	say_bytes(1023, text);
+	UNIT_CHECK(!strcmp(text, "1023 B"));
+	say_bytes(3 << 29, text);
+	UNIT_CHECK(!strcmp(text, "1.5 GiB"));
+	say_bytes(UINT64_MAX, text);
+	UNIT_CHECK(!strcmp(text, "16.0 EiB"));
+}
 
 /* ---- num ----------------------------------------------------------------- */
 
@@ -655,7 +690,8 @@ static void frees_what_is_left_when_it_is_closed(void)
 	close(p.fd);
 }
 
-UNIT_MAIN("util", UNIT_TEST(parses_exactly_a_number_and_nothing_else),
+UNIT_MAIN("util", UNIT_TEST(says_times_and_sizes_in_the_unit_that_fits),
+	  UNIT_TEST(parses_exactly_a_number_and_nothing_else),
 	  UNIT_TEST(parses_32_bits_within_their_limit),
 	  UNIT_TEST(parses_sizes_and_sees_their_overflow),
 	  UNIT_TEST(checks_ranges_without_overflow),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* say.c - see say.h. */
-#include "blkfront/tools/say.h"
+#include "util/say.h"
 
 #include <stdio.h>
 
@@ -36,7 +36,13 @@ void say_duration(uint64_t ns, char *buf)
 		snprintf(buf, SAY_BYTES, "%.1f ms", value / NS_PER_MS);
 	else if (s < 60)
 		snprintf(buf, SAY_BYTES, "%.1f s", value / NS_PER_S);
+	else if (s < 3600)
+		snprintf(buf, SAY_BYTES, "%um%02us", (unsigned)(s / 60),
+			 (unsigned)(s % 60));
+	else if (s < 86400)
+		snprintf(buf, SAY_BYTES, "%uh%02um", (unsigned)(s / 3600),
+			 (unsigned)(s / 60 % 60));
 	else
-		snprintf(buf, SAY_BYTES, "%llum%02us",
-			 (unsigned long long)(s / 60), (unsigned)(s % 60));
+		snprintf(buf, SAY_BYTES, "%ud%02uh", (unsigned)(s / 86400),
+			 (unsigned)(s / 3600 % 24));
 }

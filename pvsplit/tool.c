@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* block_tool.c - see block_tool.h. */
-#include "pvsplit/block_tool.h"
+/* tool.c - see tool.h. */
+#include "pvsplit/tool.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,28 +12,25 @@
 #include "pvsplit/process.h"
 #include "util/num.h"
 
-void block_tool_add(struct block_tool *tool, const char *option,
-		    const char *value)
+void tool_add(struct tool *tool, const char *option, const char *value)
 {
 	/* There is room for every option of every command. */
-	if (tool->nr + 2 > BLOCK_TOOL_ARGS_MAX)
+	if (tool->nr + 2 > TOOL_ARGS_MAX)
 		return;
 	tool->argv[tool->nr++] = option;
 	if (value)
 		tool->argv[tool->nr++] = value;
 }
 
-void block_tool_add_u32(struct block_tool *tool, const char *option,
-			uint32_t value)
+void tool_add_u32(struct tool *tool, const char *option, uint32_t value)
 {
 	char *number = tool->numbers[tool->nr_numbers++];
 
 	snprintf(number, sizeof(tool->numbers[0]), "%u", value);
-	block_tool_add(tool, option, number);
+	tool_add(tool, option, number);
 }
 
-int block_tool_init(struct pvsplit *ps, const char *program,
-		    struct block_tool *ret)
+int tool_init(struct pvsplit *ps, const char *program, struct tool *ret)
 {
 	int err = process_program(program, ret->path, sizeof(ret->path));
 
@@ -41,15 +38,15 @@ int block_tool_init(struct pvsplit *ps, const char *program,
 		return err;
 	memset(ret->argv, 0, sizeof(ret->argv));
 	ret->nr = ret->nr_numbers = 0;
-	block_tool_add(ret, ret->path, NULL);
-	block_tool_add(ret, "--run-dir", ps->run_dir);
+	tool_add(ret, ret->path, NULL);
+	tool_add(ret, "--run-dir", ps->run_dir);
 	if (ps->json)
-		block_tool_add(ret, "--json", NULL);
+		tool_add(ret, "--json", NULL);
 	return 0;
 }
 
-void block_tool_add_options(struct block_tool *tool, const struct args *args,
-			    const struct cmd_option *table)
+void tool_add_options(struct tool *tool, const struct args *args,
+		      const struct cmd_option *table)
 {
 	for (unsigned i = 0; i < args->nr_given; i++) {
 		const struct cmd_option *o = args->given[i].option;
@@ -61,7 +58,7 @@ void block_tool_add_options(struct block_tool *tool, const struct args *args,
 		if (!known->name || str_printf(text, sizeof(tool->options[0]),
 					       "--%s", o->name) < 0)
 			continue;
-		block_tool_add(tool, text, args->given[i].value);
+		tool_add(tool, text, args->given[i].value);
 	}
 }
 
@@ -75,8 +72,7 @@ static void pass_on(const struct pvsplit *ps, pid_t pid)
 			kill(pid, (int)info.ssi_signo);
 }
 
-int block_tool_run(struct pvsplit *ps, const char *command,
-		   const struct block_tool *tool)
+int tool_run(struct pvsplit *ps, const char *command, const struct tool *tool)
 {
 	struct process_spec spec = {
 		.argv = tool->argv,
