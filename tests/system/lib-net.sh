@@ -3,7 +3,8 @@
 # in a network namespace of its own; sourced after lib.sh.
 #
 #	net_up		everything below, with netfront-tap in both guests, each
-#			with NET_QUEUES queues (one if that is not set)
+#			with NET_QUEUES queues and an MTU of NET_MTU (one and
+#			1500 if they are not set)
 #
 #	$NS-net		the driver domain: bridge br0, netbackd ($NETBACKD)
 #	$NS-srv		10.99.0.1, joined to br0 by a veth pair
@@ -46,11 +47,12 @@ net_namespaces() {
 		ip -n "$NS-$n" link set lo up || return 1
 	done
 	ip -n "$NS-net" link add br0 type bridge &&
-		ip -n "$NS-net" link set br0 up &&
 		ip -n "$NS-net" link add veth0 type veth \
 			peer name eth0 netns "$NS-srv" &&
-		ip -n "$NS-net" link set veth0 master br0 up &&
-		ip -n "$NS-srv" link set eth0 up &&
+		ip -n "$NS-net" link set veth0 mtu "${NET_MTU:-1500}" \
+			master br0 up &&
+		ip -n "$NS-net" link set br0 mtu "${NET_MTU:-1500}" up &&
+		ip -n "$NS-srv" link set eth0 mtu "${NET_MTU:-1500}" up &&
 		ip -n "$NS-srv" addr add 10.99.0.1/24 dev eth0
 }
 
@@ -83,8 +85,8 @@ xenstore_domid() {
 }
 
 vif_attach() {
-	pvsplit network-attach "$1" "mac=$2,bridge=br0" --backend network \
-		--run-dir "$RUN" >/dev/null
+	pvsplit network-attach "$1" "mac=$2,bridge=br0,mtu=${NET_MTU:-1500}" \
+		--backend network --run-dir "$RUN" >/dev/null
 }
 
 net_up() {
@@ -100,4 +102,69 @@ net_up() {
 	FRONT1=$PID
 	start_guest g2 "$DOM2" 12 || return 1
 	FRONT2=$PID
+}
+
+# IPv6 addresses that end as the IPv4 ones do.
+net_up_ipv6() {
+	ip -n "$NS-srv" addr add fd99::1/64 dev eth0 nodad &&
+		ip -n "$NS-g1" addr add fd99::11/64 dev eth0 nodad &&
+		ip -n "$NS-g2" addr add fd99::12/64 dev eth0 nodad
+}
+
+# ---- what is asked about it --------------------------------------------------
+
+state_is() {
+	[ "$(XENSTORED_PATH=$RUN/0/xenstore xenstore-read "$1/state")" = "$2" ]
+}
+
+tap_carrier_is() {
+	ip -n "$NS-$1" link show eth0 | grep -q "$2"
+}
+
+# ping_ok NAMESPACE ADDRESS BYTES [OPTION...]: five pings, one of them answered.
+ping_ok() {
+	from=$1 to=$2 size=$3
+	shift 3
+	in_ns "$from" ping -q -c 5 -i 0.02 -W 2 -s "$size" "$@" "$to"
+}
+
+# As ping_ok, but all of them are answered.
+ping_whole() {
+	ping_ok "$@" | grep ', 0% packet loss'
+}
+
+# iperf SECONDS FROM TO ADDRESS [OPTION...]: bits per second, if every stream
+# had some; what it measured is in $TMP/iperf.json.
+iperf() {
+	seconds=$1 from=$2 to=$3 address=$4
+	shift 4
+	: >"$TMP/iperf.server"
+	in_ns "$to" timeout -k 5 $((seconds + 40)) \
+		iperf3 -s -1 --forceflush >"$TMP/iperf.server" 2>&1 &
+	server=$!
+	wait_for 5 grep -q listening "$TMP/iperf.server"
+	in_ns "$from" timeout -k 5 $((seconds + 20)) iperf3 -c "$address" \
+		-t "$seconds" -J "$@" >"$TMP/iperf.json" || return 1
+	wait "$server"
+	python3 -c 'import json, sys
+end = json.load(open(sys.argv[1]))["end"]
+print(int(end["sum_received"]["bits_per_second"]))
+idle = [s for s in end["streams"] if not s.get("receiver", s.get("udp"))["bytes"]]
+sys.exit(bool(idle) or end["sum_received"]["bits_per_second"] < 1e6)' \
+		"$TMP/iperf.json"
+}
+
+# ---- the worker --------------------------------------------------------------
+
+worker_pid() {
+	pgrep -P "$NETBACKD" -x netbackd
+}
+
+worker_is_not() {
+	new=$(worker_pid) && [ "$new" != "$1" ]
+}
+
+# Kill it: another one is there afterwards.
+kill_worker() {
+	old=$(worker_pid) && kill -9 "$old" && wait_for 5 worker_is_not "$old"
 }

@@ -6,6 +6,7 @@
 . "${0%/*}/lib-net.sh"
 net_requires
 requires_cmd xenstore-read xenstore-utils
+requires_cmd python3 python3
 cleanup_more() {
 	net_cleanup
 }
@@ -13,23 +14,6 @@ NET_QUEUES=2
 
 store() {
 	XENSTORED_PATH=$RUN/0/xenstore timeout 20 xenstore-read "$1"
-}
-
-tap_carrier_is() {
-	ip -n "$NS-$1" link show eth0 | grep -q "$2"
-}
-
-# stream FROM TO ADDRESS STREAMS SECONDS: did bytes flow in every stream?
-stream() {
-	: >"$TMP/server"
-	in_ns "$2" timeout -k 5 40 iperf3 -s -1 --forceflush >"$TMP/server" 2>&1 &
-	server=$!
-	wait_for 5 grep -q listening "$TMP/server"
-	in_ns "$1" timeout -k 5 30 iperf3 -c "$3" -P "$4" -t "$5" -f m \
-		>"$TMP/client" 2>&1 || return 1
-	wait "$server"
-	awk '/receiver/ && $1 != "[SUM]" { n++; if ($5 + 0 == 0) bad++ }
-		END { exit !(n == '"$4"' && !bad) }' "$TMP/client"
 }
 
 # Have so many threads of a process used the CPU?
@@ -56,13 +40,13 @@ check "the interface has two queues" sh -c \
 	"ip -d -n $NS-g1 link show eth0 | grep -q 'numtxqueues 2'"
 check "a ping of all that fits" \
 	in_ns g1 ping -q -c 3 -i 0.02 -W 2 -s 65000 10.99.0.12
-check "sixteen streams, guest to guest" stream g1 g2 10.99.0.12 16 2
+check "sixteen streams, guest to guest" iperf 2 g1 g2 10.99.0.12 -P 16
 check "both threads of the sender work" threads_that_work "$FRONT1" 2
 check "both threads of the receiver work" threads_that_work "$FRONT2" 2
-check "four streams, guest to server" stream g1 srv 10.99.0.1 4 1
-check "four streams, server to guest" stream srv g1 10.99.0.11 4 1
+check "four streams, guest to server" iperf 1 g1 srv 10.99.0.1 -P 4
+check "four streams, server to guest" iperf 1 srv g1 10.99.0.11 -P 4
 
-stream g1 g2 10.99.0.12 4 4 &
+iperf 4 g1 g2 10.99.0.12 -P 4 >"$TMP/streams" &
 streams=$!
 sleep 1
 kill -9 "$NETBACKD"
@@ -77,7 +61,7 @@ NET_QUEUES=1
 check "it comes again with one queue" start_guest g1 "$DOM1" 11
 check_fails "of several nothing is left in the store" \
 	store "$front1/multi-queue-num-queues"
-check "four streams to a guest with two" stream g1 g2 10.99.0.12 4 1
+check "four streams to a guest with two" iperf 1 g1 g2 10.99.0.12 -P 4
 check_fails "no queue is refused" netfront-tap --run-dir "$RUN" \
 	--domain "$DOM2" --queues 0
 finish

@@ -15,13 +15,9 @@ rules() {
 	pvsplit network-rules "$1" 0 "$2" --run-dir "$RUN" >/dev/null
 }
 
-ping_ok() {
-	in_ns "$1" ping -q -c 3 -i 0.02 -W 1 "$2"
-}
-
 # A rule is obeyed as soon as the driver domain has seen it.
 reaches() {
-	wait_for 5 ping_ok "$1" "$2"
+	wait_for 5 ping_ok "$1" "$2" 56 -c 3 -W 1
 }
 
 no_ping() {
@@ -114,7 +110,7 @@ check "both addresses are allowed" \
 	rules guest1 "ip=10.99.0.11 10.99.0.77"
 check "now it does" wait_for 5 pings_as g1 10.99.0.77 10.99.0.1
 
-kill -9 "$(pgrep -P "$NETBACKD" -x netbackd)"
+kill -9 "$(worker_pid)"
 check "guest 1 gives itself a third address" new_address g1 10.99.0.78/24
 check "a new worker carries on" reaches g1 10.99.0.1
 check_fails "and has the same rules" pings_as g1 10.99.0.78 10.99.0.1

@@ -12,23 +12,6 @@ cleanup_more() {
 	net_cleanup
 }
 
-worker_pid() {
-	pgrep -P "$NETBACKD" -x netbackd
-}
-
-state_is() {
-	[ "$(XENSTORED_PATH=$RUN/0/xenstore xenstore-read "$1/state")" = "$2" ]
-}
-
-
-tap_carrier_is() {
-	ip -n "$NS-$1" link show eth0 | grep -q "$2"
-}
-
-ping_ok() {
-	in_ns "$1" ping -q -c 5 -i 0.02 -W 2 -s "$3" "$2"
-}
-
 serve_http() {
 	in_ns srv python3 -m http.server 8000 --bind 10.99.0.1 \
 		--directory "$TMP/www" >"$TMP/http.log" 2>&1 &
@@ -40,24 +23,6 @@ fetch() {
 	in_ns "$1" curl -sf --max-time 60 -o "$TMP/got.$1" \
 		http://10.99.0.1:8000/file &&
 		cmp "$TMP/got.$1" "$TMP/www/file"
-}
-
-# iperf SECONDS FROM TO ADDRESS [OPTION...]: bits per second on success.
-iperf() {
-	seconds=$1 from=$2 to=$3 address=$4
-	shift 4
-	: >"$TMP/iperf.server"
-	in_ns "$to" timeout -k 5 $((seconds + 40)) \
-		iperf3 -s -1 --forceflush >"$TMP/iperf.server" 2>&1 &
-	server=$!
-	wait_for 5 grep -q listening "$TMP/iperf.server"
-	in_ns "$from" timeout -k 5 $((seconds + 20)) iperf3 -c "$address" \
-		-t "$seconds" -J "$@" >"$TMP/iperf.json" || return 1
-	wait "$server"
-	python3 -c 'import json, sys
-r = json.load(open(sys.argv[1]))["end"]["sum_received"]
-print(int(r["bits_per_second"]))
-sys.exit(r["bits_per_second"] < 1e6)' "$TMP/iperf.json"
 }
 
 rx_bytes() {
@@ -76,14 +41,6 @@ frames_from_guest_are_segmented_by_the_receiver() {
 	bytes=$(($(in_ns g2 cat /proc/net/dev | awk '/eth0/ {print $2}') - bytes))
 	echo "$bytes bytes in $frames frames"
 	[ $((bytes / frames)) -gt 4000 ]
-}
-
-kill_worker() {
-	old=$(worker_pid) && kill -9 "$old" && wait_for 5 worker_is_not "$old"
-}
-
-worker_is_not() {
-	new=$(worker_pid) && [ "$new" != "$1" ]
 }
 
 a_stream_outlives_the_worker() {
@@ -131,9 +88,7 @@ check "TCP in the other direction" iperf 2 g1 g2 10.99.0.12 -R
 check "TCP guest to server" iperf 2 g1 srv 10.99.0.1
 check "TCP server to guest" iperf 2 g1 srv 10.99.0.1 -R
 check "UDP guest to guest" iperf 1 g1 g2 10.99.0.12 -u -b 50M
-check "the guests get IPv6 addresses" sh -c "
-	ip -n $NS-g1 addr add fd99::11/64 dev eth0 nodad
-	ip -n $NS-g2 addr add fd99::12/64 dev eth0 nodad"
+check "everybody gets an IPv6 address" net_up_ipv6
 check "TCP over IPv6 guest to guest" iperf 1 g1 g2 fd99::12
 check "large frames cross whole" frames_from_guest_are_segmented_by_the_receiver
 

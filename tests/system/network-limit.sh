@@ -168,7 +168,7 @@ check "its limit is changed for all" sh -c \
 check "and obeyed by frames that wait" holds 524288 guest1 tx_bytes
 
 # ---- over a worker's death
-kill -9 "$(pgrep -P "$NETBACKD" -x netbackd)"
+kill -9 "$(worker_pid)"
 sleep 1
 check "a worker's successor keeps to the limit" holds 524288 guest1 tx_bytes
 quiet
