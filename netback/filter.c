@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util/be.h"
+
 #define ETHERTYPE_IPV4	  0x0800u
 #define ETHERTYPE_ARP	  0x0806u
 #define ETHERTYPE_VLAN	  0x8100u
@@ -52,11 +54,6 @@ struct look {
 };
 
 static const uint8_t no_ip[16];
-
-static uint16_t get_be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
 
 static void skip(struct look *l, size_t bytes)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "util/be.h"
 #include "util/packet.h"
 
 #define ETHERTYPE_AT   12u
@@ -26,11 +27,6 @@
 #define IPV6_LEN      40u
 #define IPV6_ADDRS_AT 8u
 #define IPV6_ADDRS    32u
-
-static unsigned get_be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
 
 static void add(struct flow *flow, const uint8_t *from, uint8_t size_bytes)
 {

@@ -6,23 +6,13 @@
 #include <string.h>
 
 #include "netback/nic.h"
+#include "util/be.h"
 #include "util/vlan.h"
 
 #define TAG_AT	     (2 * PACKET_MAC_BYTES)
 #define TPID_VLAN    0x8100u
 #define TPID_SERVICE 0x88a8u
 #define VLAN_MASK    0x0fffu
-
-static uint16_t get_be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void put_be16(uint8_t *p, uint16_t value)
-{
-	p[0] = (uint8_t)(value >> 8);
-	p[1] = (uint8_t)value;
-}
 
 int tag_read(const struct frame *frame, uint16_t *ret_vlan)
 {

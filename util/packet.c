@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * packet.c - header offsets, checksums and the vnet header; see packet.h.
- * Used by netback, its NIC drivers and netfront's TAP. Any thread.
+ * packet.c - header offsets and the vnet header; see packet.h. Neighbours:
+ * packet_csum.c, segment.c. Used by netback, its NIC drivers and netfront's
+ * TAP. Any thread.
  */
 #include "util/packet.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "util/be.h"
 
 #define ETHERTYPE_IPV4 0x0800u
 #define ETHERTYPE_IPV6 0x86ddu
@@ -26,11 +29,6 @@
 #define IPV6_LEN 40u
 #define TCP_MIN	 20u
 #define UDP_LEN	 8u
-
-static uint16_t get_be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
 
 /* The start of the network header, or 0 when the frame carries no IP. */
 static size_t find_l3(const uint8_t *head, size_t head_bytes, bool *ipv6)
@@ -144,48 +142,6 @@ int packet_locate(const uint8_t *head, size_t head_bytes, size_t frame_bytes,
 	return 0;
 }
 
-uint64_t packet_sum(const void *data, size_t size_bytes, uint64_t sum)
-{
-	const uint8_t *p = data;
-	uint32_t word;
-
-	for (; size_bytes >= sizeof(word); size_bytes -= sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		sum += word;
-		p += sizeof(word);
-	}
-	word = 0;
-	memcpy(&word, p, size_bytes);
-	return sum + word;
-}
-
-uint16_t packet_sum_fold(uint64_t sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
-static uint16_t pseudo_sum(const uint8_t *head, const struct packet_layout *at)
-{
-	uint8_t tail[8] = { 0 };
-	uint64_t sum;
-
-	tail[0] = (uint8_t)(at->l4_bytes >> 24);
-	tail[1] = (uint8_t)(at->l4_bytes >> 16);
-	tail[2] = (uint8_t)(at->l4_bytes >> 8);
-	tail[3] = (uint8_t)at->l4_bytes;
-	tail[7] = at->tcp ? PROTO_TCP : PROTO_UDP;
-	sum = packet_sum(tail, sizeof(tail), 0);
-	if (at->ipv6)
-		sum = packet_sum(head + at->l3 + 8, 32, sum);
-	else
-		sum = packet_sum(head + at->l3 + 12, 8, sum);
-	return packet_sum_fold(sum);
-}
-
 int packet_check_meta(uint8_t *head, size_t head_bytes, size_t frame_bytes,
 		      struct packet_meta *meta, struct packet_layout *layout)
 {
@@ -203,29 +159,10 @@ int packet_check_meta(uint8_t *head, size_t head_bytes, size_t frame_bytes,
 	    !meta->gso_size || layout->payload >= frame_bytes)
 		return -EINVAL;
 	if (!meta->csum_blank) {
-		sum = pseudo_sum(head, layout);
+		sum = packet_pseudo_sum(head, layout);
 		memcpy(head + layout->csum, &sum, sizeof(sum));
 		meta->csum_blank = true;
 	}
-	return 0;
-}
-
-int packet_fill_csum(uint8_t *frame, size_t size_bytes)
-{
-	struct packet_layout at;
-	uint16_t sum;
-	int err = packet_locate(frame, size_bytes, size_bytes, &at);
-
-	if (err)
-		return err;
-	sum = pseudo_sum(frame, &at);
-	memcpy(frame + at.csum, &sum, sizeof(sum));
-	sum = (uint16_t)~packet_sum_fold(
-		packet_sum(frame + at.l4, at.l4_bytes, 0));
-	/* UDP: 0 would mean that there is no checksum. */
-	if (!sum && !at.tcp)
-		sum = 0xffff;
-	memcpy(frame + at.csum, &sum, sizeof(sum));
 	return 0;
 }
 

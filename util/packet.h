@@ -69,6 +69,8 @@ int packet_check_meta(uint8_t *head, size_t head_bytes, size_t frame_bytes,
 /* Add bytes to a ones' complement sum; odd lengths only in the last call. */
 uint64_t packet_sum(const void *data, size_t size_bytes, uint64_t sum);
 uint16_t packet_sum_fold(uint64_t sum); /* not inverted */
+/* Of the pseudo header: what a blank checksum field holds. */
+uint16_t packet_pseudo_sum(const uint8_t *head, const struct packet_layout *at);
 
 /* Fill a blank checksum in, over a whole frame in private memory. */
 int packet_fill_csum(uint8_t *frame, size_t size_bytes) PV_MUST_CHECK;
