@@ -163,6 +163,8 @@ int packet_check_meta(uint8_t *head, size_t head_bytes, size_t frame_bytes,
 		memcpy(head + layout->csum, &sum, sizeof(sum));
 		meta->csum_blank = true;
 	}
+	if (layout->l4_bytes - (layout->payload - layout->l4) <= meta->gso_size)
+		meta->gso = PACKET_GSO_NONE;
 	return 0;
 }
 

@@ -59,7 +59,8 @@ int packet_locate(const uint8_t *head, size_t head_bytes, size_t frame_bytes,
 /*
  * Are the headers those that meta announces? Also puts right what some senders
  * leave out: a frame to be segmented always has a blank checksum, so that of
- * one without is replaced in head by its pseudo header's sum.
+ * one without is replaced in head by its pseudo header's sum. A frame of a
+ * single segment is none to be segmented: Linux drops one that says it were.
  * Returns 0 (layout valid when csum_blank) or packet_locate's errors.
  */
 int packet_check_meta(uint8_t *head, size_t head_bytes, size_t frame_bytes,

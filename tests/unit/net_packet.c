@@ -228,6 +228,19 @@ static void gives_frames_to_be_segmented_a_blank_checksum(void)
 	UNIT_CHECK(sum == (uint16_t)(want >> 8 | want << 8));
 }
 
+static void a_single_segment_is_not_to_be_segmented(void)
+{
+	struct packet p = make(false, true, 1000, 0, false);
+	struct packet_meta meta = { .gso = PACKET_GSO_TCPV4, .gso_size = 999 };
+	struct packet_layout at;
+
+	UNIT_CHECK(!packet_check_meta(p.b, 256, p.size, &meta, &at));
+	UNIT_CHECK(meta.gso == PACKET_GSO_TCPV4);
+	meta.gso_size = 1000;
+	UNIT_CHECK(!packet_check_meta(p.b, 256, p.size, &meta, &at));
+	UNIT_CHECK(meta.gso == PACKET_GSO_NONE && meta.csum_blank);
+}
+
 static void asks_nothing_of_frames_that_ask_for_nothing(void)
 {
 	uint8_t junk[14] = { 0 };
@@ -320,6 +333,7 @@ UNIT_MAIN("net_packet", UNIT_TEST(fills_checksums_as_the_slow_way_does),
 	  UNIT_TEST(reads_no_byte_past_the_head),
 	  UNIT_TEST(checks_what_segmentation_needs),
 	  UNIT_TEST(gives_frames_to_be_segmented_a_blank_checksum),
+	  UNIT_TEST(a_single_segment_is_not_to_be_segmented),
 	  UNIT_TEST(asks_nothing_of_frames_that_ask_for_nothing),
 	  UNIT_TEST(translates_the_vnet_header_both_ways),
 	  UNIT_TEST(refuses_segmentation_that_netif_cannot_say),
