@@ -72,6 +72,8 @@ void vif_run_faults(struct netback *nb)
 
 		if (err == -EPIPE)
 			xenbus_otherend_lost(v->dev);
+		else if (err == -EPROTO)
+			xenbus_disable(v->dev, err, "%s", v->fault_why);
 		else if (err)
 			xenbus_fatal(v->dev, err, "%s", v->fault_why);
 	}

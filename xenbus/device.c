@@ -10,8 +10,6 @@
 #include "xenbus/private.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "util/num.h"
@@ -19,12 +17,6 @@
 /* No honest pair of ends needs more; a flipping peer cannot hold us. */
 #define STEPS_MAX  16
 #define ROUNDS_MAX 8
-
-static bool is_ending(const struct xenbus_device *dev)
-{
-	return dev->state == XenbusStateClosing ||
-	       dev->state == XenbusStateClosed;
-}
 
 static bool is_linked(enum xenbus_state state)
 {
@@ -58,7 +50,7 @@ int xenbus_switch(struct xenbus_device *dev, enum xenbus_state to)
 static void set_vanished(struct xenbus_device *dev)
 {
 	dev->vanished = dev->removing = dev->alone = true;
-	if (!is_ending(dev))
+	if (!xenbus_is_ending(dev))
 		dev->closing = true;
 }
 
@@ -128,7 +120,7 @@ static bool begin_close(struct xenbus_device *dev)
 		if (dev->hurry)
 			dev->hurry(dev);
 	}
-	if (is_ending(dev))
+	if (xenbus_is_ending(dev))
 		return dev->live && dev->broken ? finish(dev) : true;
 	if (!dev->broken && will_answer(dev))
 		return go(dev, XenbusStateClosing);
@@ -179,6 +171,14 @@ static bool do_reset(struct xenbus_device *dev)
 	return begin_again(dev);
 }
 
+/* Not connected, and not to be. */
+static bool is_held(const struct xenbus_device *dev)
+{
+	return dev->disabled && (dev->state == XenbusStateUnknown ||
+				 dev->state == XenbusStateInitialising ||
+				 dev->state == XenbusStateClosed);
+}
+
 /* One step. Returns whether to try another. */
 static bool step(struct xenbus_device *dev)
 {
@@ -186,6 +186,8 @@ static bool step(struct xenbus_device *dev)
 		return begin_close(dev);
 	if (dev->alone && dev->state == XenbusStateClosing)
 		return finish(dev);
+	if (is_held(dev))
+		return false;
 	if (dev->restarting && !dev->removing)
 		return !is_linked(dev->otherend_state) &&
 		       dev->otherend_state != XenbusStateClosing &&
@@ -222,7 +224,7 @@ static void take_view(struct xenbus_device *dev, const struct xenbus_view *view)
 	/* The toolstack asks for the end in our own state node. */
 	if ((view->ours == XenbusStateClosing ||
 	     view->ours == XenbusStateClosed) &&
-	    !is_ending(dev))
+	    !xenbus_is_ending(dev))
 		dev->closing = true;
 	if (!view->online)
 		dev->removing = true;
@@ -277,11 +279,20 @@ static void tell_changed(struct xenbus_device *dev, const char *node)
 		dev->driver->changed(dev, node);
 }
 
+/* Of our own nodes those that the machine itself looks at. */
+static bool is_machines(const char *node)
+{
+	return !strcmp(node, "state") || !strcmp(node, "online") ||
+	       !strcmp(node, "disabled");
+}
+
 void xenbus_own_changed(struct xenbus_device *dev, const char *node)
 {
-	if (!*node || !strcmp(node, "state") || !strcmp(node, "online"))
+	if (!*node || !strcmp(node, "disabled"))
+		xenbus_look_whether_disabled(dev);
+	if (!*node || is_machines(node))
 		xenbus_run(dev);
-	if (strcmp(node, "state") != 0 && strcmp(node, "online") != 0)
+	if (!is_machines(node))
 		tell_changed(dev, node);
 }
 
@@ -316,7 +327,7 @@ static void otherend_fired(void *arg, const char *path)
 	 * The other end moved after the fault: it may be served again. What a
 	 * frontend that failed waits for is a backend that lets go and returns.
 	 */
-	if (!first && dev->broken && is_ending(dev)) {
+	if (!first && dev->broken && xenbus_is_ending(dev)) {
 		struct xenbus_view view;
 
 		if (xenbus_look(dev, &view))
@@ -405,6 +416,7 @@ int xenbus_device_start(struct xenbus_device *dev, bool resumed)
 	}
 	dev->state = view.ours;
 	take_view(dev, &view);
+	xenbus_look_whether_disabled(dev);
 	dev->running = true;
 	start_state(dev, resumed);
 	dev->running = false;
@@ -417,27 +429,6 @@ void xenbus_device_stop(struct xenbus_device *dev)
 	xs_unwatch(dev->xs, dev->own_watch);
 	xs_unwatch(dev->xs, dev->otherend_watch);
 	dev->own_watch = dev->otherend_watch = NULL;
-}
-
-void xenbus_fatal(struct xenbus_device *dev, int err, const char *fmt, ...)
-{
-	char text[192], line[256];
-	va_list ap;
-
-	if (dev->broken)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	snprintf(line, sizeof(line), "%s: %s", text,
-		 strerrordesc_np(err < 0 ? -err : err));
-	log_limited(&dev->limit, LOG_ERROR, "%s: %s", dev->name, line);
-	if (!dev->vanished)
-		xenbus_publish_error(dev, line);
-	dev->broken = true;
-	if (!is_ending(dev) || dev->live)
-		dev->closing = true;
-	xenbus_run(dev);
 }
 
 void xenbus_close(struct xenbus_device *dev)
@@ -463,7 +454,7 @@ void xenbus_disconnected(struct xenbus_device *dev)
 	dev->disconnecting = false;
 	set_dead(dev);
 	/* Whatever the other end says by now, this connection is over. */
-	if (!is_ending(dev))
+	if (!xenbus_is_ending(dev))
 		dev->closing = true;
 	xenbus_run(dev);
 }

@@ -191,7 +191,7 @@ int xenbus_look(struct xenbus_device *dev, struct xenbus_view *ret)
 struct publish {
 	struct xenbus_device *dev;
 	enum xenbus_state to;
-	const char *error;
+	const char *node, *text; /* not the state, but these */
 };
 
 static int publish_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
@@ -206,8 +206,8 @@ static int publish_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
 		return err;
 	if (!exists)
 		return -ENOENT;
-	if (p->error)
-		return xs_printf(xs, tx, dev->node, "error", "%s", p->error);
+	if (p->node)
+		return xs_printf(xs, tx, dev->node, p->node, "%s", p->text);
 	if (dev->driver->role == XENBUS_BACKEND &&
 	    stored == XenbusStateClosing && dev->state != stored &&
 	    p->to < XenbusStateClosing)
@@ -242,10 +242,23 @@ int xenbus_publish(struct xenbus_device *dev, enum xenbus_state to)
 	return err;
 }
 
-void xenbus_publish_error(struct xenbus_device *dev, const char *text)
+void xenbus_publish_text(struct xenbus_device *dev, const char *node,
+			 const char *text)
 {
-	struct publish p = { .dev = dev, .error = text };
+	struct publish p = { .dev = dev, .node = node, .text = text };
 	int err = xs_transaction(dev->xs, publish_in_txn, &p);
 
 	(void)err; /* it was logged; there is no other place for it */
+}
+
+int xenbus_look_disabled(struct xenbus_device *dev, bool *ret)
+{
+	char text[2];
+	int err = xs_read_str(dev->xs, XS_NO_TXN, dev->node, "disabled", text,
+			      sizeof(text));
+
+	if (err && store_is_lost(err))
+		return err;
+	*ret = err != -ENOENT;
+	return 0;
 }

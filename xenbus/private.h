@@ -30,14 +30,29 @@ int xenbus_look(struct xenbus_device *dev,
  */
 int xenbus_publish(struct xenbus_device *dev,
 		   enum xenbus_state to) PV_MUST_CHECK;
-/* Write DIR/error if the directory still exists; nobody minds when not. */
-void xenbus_publish_error(struct xenbus_device *dev, const char *text);
+/* Write DIR/NODE if the directory still exists; nobody minds when not. */
+void xenbus_publish_text(struct xenbus_device *dev, const char *node,
+			 const char *text);
+/* Is DIR/disabled there? -errno only when the store itself cannot be asked. */
+int xenbus_look_disabled(struct xenbus_device *dev, bool *ret) PV_MUST_CHECK;
 
 /*
  * Something in our directory may have changed: node, its path below it; "" is
  * anything.
  */
 void xenbus_own_changed(struct xenbus_device *dev, const char *node);
+
+static inline bool xenbus_is_ending(const struct xenbus_device *dev)
+{
+	return dev->state == XenbusStateClosing ||
+	       dev->state == XenbusStateClosed;
+}
+
+/*
+ * A backend's directory may have, or no longer have, the node that keeps it
+ * from being served (fault.c). The machine is to run afterwards.
+ */
+void xenbus_look_whether_disabled(struct xenbus_device *dev);
 
 /* Run the machine: look, react, until nothing is left to do. */
 void xenbus_run(struct xenbus_device *dev);

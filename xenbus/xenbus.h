@@ -134,6 +134,7 @@ struct xenbus_device {
 	/* The step was done; the store may not have been told in time. */
 	bool announced, connected;
 	bool broken;	  /* xenbus_fatal: no new start before a new event */
+	bool disabled;	  /* a backend's: DIR/disabled is there */
 	bool closing;	  /* xenbus_close, fatal or removal: to be acted on */
 	bool alone;	  /* nobody is there to answer: close without waiting */
 	bool restarting;  /* a dead predecessor's connection is being ended */
@@ -167,6 +168,14 @@ void xenbus_device_stop(struct xenbus_device *dev);
 int xenbus_switch(struct xenbus_device *dev, enum xenbus_state to);
 /* One line "name: what: errno text" to the log and DIR/error, then Closing. */
 void xenbus_fatal(struct xenbus_device *dev, int err, const char *fmt, ...)
+	PV_PRINTF(3, 4);
+/*
+ * The same of a backend whose frontend broke a rule on its rings, and it stays
+ * Closed whatever that end does next: the line is in DIR/disabled, too, until
+ * the administrator removes that node (or the device). Who writes the node
+ * himself closes the device at once.
+ */
+void xenbus_disable(struct xenbus_device *dev, int err, const char *fmt, ...)
 	PV_PRINTF(3, 4);
 /*
  * End the connection from our side. A frontend's end is for good: Closing, and

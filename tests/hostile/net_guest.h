@@ -144,6 +144,17 @@ static inline void guest_queue_open(struct guest *g, uint32_t i,
 			PV_PAGE_SIZE, sizeof(struct netif_rx_response));
 }
 
+static inline void guest_queue_close(struct guest *g, uint32_t i)
+{
+	struct guest_queue *q = &g->q[i];
+
+	if (q->rx_ev != q->tx_ev)
+		evtchn_close(q->rx_ev);
+	evtchn_close(q->tx_ev);
+	(void)platform_unshare(g->platform, &q->rings);
+	*q = (struct guest_queue){ 0 };
+}
+
 static inline void guest_record_open(struct guest *g, uint32_t i,
 				     const struct guest_config *config)
 {
@@ -218,13 +229,8 @@ static inline void guest_close(struct guest *g)
 	if (g->port)
 		port_end(g, false);
 	for (uint32_t i = 0; i < g->nr_queues; i++) {
-		struct guest_queue *q = &g->q[i];
-
 		record_unmap(g->records[i]);
-		if (q->rx_ev != q->tx_ev)
-			evtchn_close(q->rx_ev);
-		evtchn_close(q->tx_ev);
-		(void)platform_unshare(g->platform, &q->rings);
+		guest_queue_close(g, i);
 	}
 	evtchn_close(g->ctrl_ev);
 	if (g->ctrl_pages.base)

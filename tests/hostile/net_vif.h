@@ -238,6 +238,14 @@ static inline void back_set(const struct guest *g, const char *node,
 	fake_set(back_dir(g).text, node, value);
 }
 
+static inline bool back_rm(const struct guest *g, const char *node)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/%s", back_dir(g).text, node);
+	return fake_rm(path);
+}
+
 static inline void front_set(const struct guest *g, const char *node,
 			     const char *value)
 {
@@ -300,6 +308,17 @@ static inline void front_write(const struct guest *g)
 		set_number(dir.text, "rx-ring-ref", q->rings.first_ref + 1);
 		set_number(dir.text, "event-channel-tx", evtchn_port(q->tx_ev));
 		set_number(dir.text, "event-channel-rx", evtchn_port(q->rx_ev));
+	}
+}
+
+/* Other rings and channels, as a frontend makes them that comes again. */
+static inline void front_renew(struct guest *g)
+{
+	const struct guest_config plain = { .features = ALL };
+
+	for (uint32_t i = 0; i < g->nr_queues; i++) {
+		guest_queue_close(g, i);
+		guest_queue_open(g, i, &plain);
 	}
 }
 

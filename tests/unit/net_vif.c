@@ -119,8 +119,105 @@ static void a_closing_vif_is_served_until_its_frontend_closes(void)
 	vifs_end();
 }
 
+/* ---- a frontend that lied ------------------------------------------------ */
+
+static void lie(struct guest *g)
+{
+	__atomic_store_n((uint32_t *)g->q[0].rings.base, 0x80000000u,
+			 __ATOMIC_RELEASE);
+	evtchn_notify(g->q[0].tx_ev);
+}
+
+static bool is_down(const struct guest *g)
+{
+	return back_is(g, "5") || back_is(g, "6");
+}
+
+/* Let the other end go to a state, and look for a while whether ours stays. */
+static bool stays_down(struct guest *g, const char *front_state)
+{
+	front_set(g, "state", front_state);
+	for (unsigned i = 0; i < 30; i++) {
+		back_turn();
+		if (!is_down(g))
+			return false;
+	}
+	return true;
+}
+
+static void a_vif_that_lied_is_closed_until_it_is_enabled(void)
+{
+	vifs_connect();
+	lie(&a);
+	UNIT_CHECK(BACK_UNTIL(is_down(&a)));
+	UNIT_CHECK(!strcmp(back_get(&a, "disabled"),
+			   "impossible transmit producer index: Protocol "
+			   "error"));
+	UNIT_CHECK(served(&b, &a));
+	UNIT_CHECK(stays_down(&a, "5") && stays_down(&a, "6"));
+	UNIT_CHECK(stays_down(&a, "1") && stays_down(&a, "4"));
+	/* Nor does it matter who serves it. */
+	front_set(&a, "state", "1");
+	back_end();
+	back_start();
+	UNIT_CHECK(stays_down(&a, "1"));
+	UNIT_CHECK(served(&b, &a));
+	front_renew(&a);
+	UNIT_CHECK(back_rm(&a, "disabled"));
+	UNIT_CHECK(front_connect(&a));
+	UNIT_CHECK(crosses(0));
+	vifs_end();
+}
+
+/* Whatever its frontend was doing: at the latest when that has let go. */
+static void enabled_it_begins_without_a_move_of_its_frontend(void)
+{
+	static const char *const states[] = { "4", "6", "1" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(states); i++) {
+		vifs_connect();
+		lie(&a);
+		UNIT_CHECK(BACK_UNTIL(is_down(&a)));
+		UNIT_CHECK(stays_down(&a, states[i]));
+		UNIT_CHECK(back_rm(&a, "disabled"));
+		if (!i)
+			UNIT_CHECK(stays_down(&a, "5"));
+		if (!i)
+			front_set(&a, "state", "6");
+		UNIT_CHECK(BACK_UNTIL(back_is(&a, "2")));
+		vifs_end();
+	}
+}
+
+static void a_disabled_vif_is_detached_as_any_other(void)
+{
+	vifs_connect();
+	lie(&a);
+	UNIT_CHECK(BACK_UNTIL(is_down(&a)));
+	back_set(&a, "online", "0");
+	back_set(&a, "state", "5");
+	front_set(&a, "state", "6");
+	UNIT_CHECK(BACK_UNTIL(xenbus_bus_nr_devices(bus) == 1));
+	UNIT_CHECK(back_is(&a, "6"));
+	vifs_end();
+}
+
+static void the_administrator_disables_a_vif_at_once(void)
+{
+	vifs_connect();
+	back_set(&a, "disabled", "by hand");
+	UNIT_CHECK(BACK_UNTIL(is_down(&a)));
+	UNIT_CHECK(stays_down(&a, "1"));
+	UNIT_CHECK(served(&b, &a));
+	vifs_end();
+}
+
 UNIT_MAIN("net_vif", UNIT_TEST(two_guests_connect_and_frames_cross),
 	  UNIT_TEST(a_connected_vif_is_gone_on_with),
 	  UNIT_TEST(what_was_made_anew_is_nobodys_successor),
 	  UNIT_TEST(a_worker_that_died_before_connected_has_consumed_nothing),
-	  UNIT_TEST(a_closing_vif_is_served_until_its_frontend_closes))
+	  UNIT_TEST(a_closing_vif_is_served_until_its_frontend_closes),
+	  UNIT_TEST(a_vif_that_lied_is_closed_until_it_is_enabled),
+	  UNIT_TEST(enabled_it_begins_without_a_move_of_its_frontend),
+	  UNIT_TEST(a_disabled_vif_is_detached_as_any_other),
+	  UNIT_TEST(the_administrator_disables_a_vif_at_once))
