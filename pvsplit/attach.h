@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* attach.h - attaching devices, for the command line, run and the demo. */
+/*
+ * attach.h - attaching devices, for the command line, run and the demo; and
+ * which interface a command is about.
+ */
 #ifndef PVSPLIT_ATTACH_H
 #define PVSPLIT_ATTACH_H
 
@@ -19,5 +22,8 @@ int block_attach(struct pvsplit *ps, const char *command, domid_t domid,
 int network_attach(struct pvsplit *ps, const char *command, domid_t domid,
 		   struct vif_spec *spec, const char *backend, bool wait,
 		   struct device *ret) PV_MUST_CHECK;
+
+/* The number that args->words[1] has to be; complains. */
+int network_handle(const struct args *args, uint32_t *ret) PV_MUST_CHECK;
 
 #endif /* PVSPLIT_ATTACH_H */

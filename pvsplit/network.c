@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* network.c - network-attach, -list, -detach. See attach.h, device.h. */
+/* network.c - network-attach, -list, -enable, -detach. See attach.h, device.h.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #define DEFAULT_BACKEND "network"
 #define ATTACH_TRIES	8
+#define DISABLED_MAX	256 /* the reason why a vif is */
 
 const struct cmd_option network_attach_options[] = {
 	{ "backend", "DOMAIN", "the driver domain that serves it" },
@@ -30,6 +32,21 @@ const char network_help[] =
 	"send: 10Mb/s, 1MB/s@20ms), backend=DOMAIN ('network'). bridge=NAME.VLAN puts\n"
 	"it into a VLAN, NAME:VLAN:VLAN lets it speak those with tags. What it may\n"
 	"do on the switch can be changed later: see network-rules.\n";
+
+const char network_enable_help[] =
+	"A guest whose rings break the protocol's rules loses its interface, which\n"
+	"network-list calls Disabled (with --json it says why) until this command.\n"
+	"It is connected again as soon as the guest comes again.\n";
+
+int network_handle(const struct args *args, uint32_t *ret)
+{
+	if (!num_parse_u32(args->words[1], SPEC_VIF_MAX, ret))
+		return 0;
+	return complain(-EINVAL,
+			"%s: '%s' is not a vif's number; 'pvsplit "
+			"network-list' shows them",
+			args->command, args->words[1]);
+}
 
 /* An address of Xen's block, 00:16:3e. */
 static int make_mac(uint8_t mac[6])
@@ -172,12 +189,26 @@ int network_attach_run(struct pvsplit *ps, const struct args *args)
 			     "domain %u: vif %u", domid, spec.handle);
 }
 
+/* Why it is not served: its guest broke a rule. */
+static void add_disabled(struct pvsplit *ps, const struct device *dev,
+			 json_t *object)
+{
+	char why[DISABLED_MAX];
+
+	if (xs_read_str(ps->xs, XS_NO_TXN, dev->back, "disabled", why,
+			sizeof(why)))
+		return;
+	json_object_set_new(object, "disabled", json_string(why));
+	json_object_set_new(object, "backend-state", json_string("Disabled"));
+}
+
 static int add_to_list(struct pvsplit *ps, const struct device *dev, void *arg)
 {
 	json_t *list = arg, *object = device_json(ps, dev);
 
 	if (!object)
 		return -ENOMEM;
+	add_disabled(ps, dev, object);
 	device_json_add(ps, object, dev, "mac", "mac");
 	device_json_add(ps, object, dev, "bridge", "bridge");
 	limits_json_add(ps, object, dev);
@@ -196,14 +227,40 @@ int network_list_run(struct pvsplit *ps, const struct args *args)
 	return device_list_run(ps, args, DEVICE_VIF, add_to_list, columns);
 }
 
+int network_enable_run(struct pvsplit *ps, const struct args *args)
+{
+	char path[DEVICE_PATH_MAX + sizeof("/disabled")], why[DISABLED_MAX];
+	struct device dev;
+	uint32_t handle;
+	int err = network_handle(args, &handle);
+
+	if (!err)
+		err = device_find_args(ps, args, DEVICE_VIF, handle, &dev);
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s/disabled", dev.back);
+	err = xs_read_str(ps->xs, XS_NO_TXN, dev.back, "disabled", why,
+			  sizeof(why));
+	if (err != -ENOENT)
+		err = xs_rm(ps->xs, XS_NO_TXN, path);
+	if (err && err != -ENOENT)
+		return complain(err,
+				"%s: cannot write the store: %s; see 'pvsplit "
+				"status'",
+				args->command, strerror(-err));
+	return output_result(ps,
+			     json_pack("{s:i, s:i, s:b}", "domid",
+				       (int)dev.domid, "vif", (int)handle,
+				       "was-disabled", !err),
+			     err ? "domain %u: vif %u was not disabled"
+				 : "domain %u: vif %u is enabled",
+			     dev.domid, handle);
+}
+
 int network_detach_run(struct pvsplit *ps, const struct args *args)
 {
 	uint32_t handle;
+	int err = network_handle(args, &handle);
 
-	if (num_parse_u32(args->words[1], SPEC_VIF_MAX, &handle))
-		return complain(-EINVAL,
-				"%s: '%s' is not a vif's number; 'pvsplit "
-				"network-list' shows them",
-				args->command, args->words[1]);
-	return device_detach_run(ps, args, DEVICE_VIF, handle);
+	return err ? err : device_detach_run(ps, args, DEVICE_VIF, handle);
 }

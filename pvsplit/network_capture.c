@@ -13,9 +13,8 @@
 #include <unistd.h>
 
 #include "abi/capture.h"
-#include "pvsplit/device.h"
+#include "pvsplit/attach.h"
 #include "pvsplit/jobs.h"
-#include "pvsplit/spec.h"
 #include "util/num.h"
 
 #define ANSWER_NS (5 * NS_PER_S)
@@ -278,14 +277,9 @@ static int parse_options(struct capture_job *j, uint32_t *ret_handle)
 		return complain_usage(args,
 				      "--snaplen %s: not a number from 1 to %u",
 				      snap, SNAP_MAX);
-	if (num_parse_u32(args->words[1], SPEC_VIF_MAX, ret_handle))
-		return complain(-EINVAL,
-				"%s: '%s' is not a vif's number; 'pvsplit "
-				"network-list' shows them",
-				args->command, args->words[1]);
 	if (strcmp(args->words[2], "-"))
 		j->path = args->words[2];
-	return 0;
+	return network_handle(args, ret_handle);
 }
 
 int network_capture_run(struct pvsplit *ps, const struct args *args)

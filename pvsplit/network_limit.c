@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* network_limit.c - network-limit: the limits of a vif and of its group. */
-#include <errno.h>
-
+#include "pvsplit/attach.h"
 #include "pvsplit/jobs.h"
 #include "pvsplit/limits.h"
-#include "pvsplit/spec.h"
 #include "util/num.h"
 
 const struct cmd_option network_limit_options[] = {
@@ -32,13 +30,10 @@ int network_limit_run(struct pvsplit *ps, const struct args *args)
 {
 	char name[16];
 	uint32_t handle;
-	int err = num_parse_u32(args->words[1], SPEC_VIF_MAX, &handle);
+	int err = network_handle(args, &handle);
 
 	if (err)
-		return complain(-EINVAL,
-				"%s: '%s' is not a vif's number; 'pvsplit "
-				"network-list' shows them",
-				args->command, args->words[1]);
+		return err;
 	err = str_printf(name, sizeof(name), "vif %u", handle);
 	return err < 0 ? err : limits_run(ps, args, DEVICE_VIF, handle, name);
 }

@@ -8,9 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pvsplit/device.h"
+#include "pvsplit/attach.h"
 #include "pvsplit/jobs.h"
-#include "pvsplit/spec.h"
 #include "util/num.h"
 
 const char network_rules_help[] =
@@ -96,13 +95,10 @@ int network_rules_run(struct pvsplit *ps, const struct args *args)
 	struct change c = { &dev, &spec };
 	char why[SPEC_WHY_MAX];
 	uint32_t handle;
-	int err;
+	int err = network_handle(args, &handle);
 
-	if (num_parse_u32(args->words[1], SPEC_VIF_MAX, &handle))
-		return complain(-EINVAL,
-				"%s: '%s' is not a vif's number; 'pvsplit "
-				"network-list' shows them",
-				args->command, args->words[1]);
+	if (err)
+		return err;
 	if (spec_rules_parse(args->nr > 2 ? args->words[2] : "", &spec, why))
 		return complain(-EINVAL, "%s: %s", args->command, why);
 	err = device_find_args(ps, args, DEVICE_VIF, handle, &dev);

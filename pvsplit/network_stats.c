@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* network_stats.c - network-stats: what vifs did and why frames were dropped.
  */
-#include <errno.h>
-
+#include "pvsplit/attach.h"
 #include "pvsplit/jobs.h"
-#include "pvsplit/spec.h"
 #include "pvsplit/stats_list.h"
-#include "util/num.h"
 
 const char network_stats_help[] =
 	"Since the interface was connected; RX is what the guest received.\n"
@@ -57,11 +54,7 @@ int network_stats_run(struct pvsplit *ps, const struct args *args)
 		.columns = columns,
 		.list_command = "network-list",
 	};
+	int err = s.one ? network_handle(args, &s.handle) : 0;
 
-	if (s.one && num_parse_u32(args->words[1], SPEC_VIF_MAX, &s.handle))
-		return complain(-EINVAL,
-				"%s: '%s' is not a vif's number; 'pvsplit "
-				"network-list' shows them",
-				args->command, args->words[1]);
-	return stats_list_run(ps, args, &s);
+	return err ? err : stats_list_run(ps, args, &s);
 }

@@ -102,6 +102,10 @@ const struct command commands[] = {
 	  "pvsplit network-capture web 0 web.pcap --count 100\n"
 	  "pvsplit network-capture web 0 - | tcpdump -r -",
 	  network_capture_options, 3, 3, false, network_capture_run },
+	{ "network-enable", "DOMAIN VIF",
+	  "serve an interface again whose guest broke a rule",
+	  network_enable_help, "pvsplit network-enable web 0", NULL, 2, 2,
+	  false, network_enable_run },
 	{ "network-detach", "DOMAIN VIF [--force]",
 	  "take a network interface away", NULL, "pvsplit network-detach web 0",
 	  detach_options, 2, 2, false, network_detach_run },
