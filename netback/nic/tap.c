@@ -25,7 +25,8 @@
 #include "util/list.h"
 #include "util/num.h"
 
-#define SLOT_MAX    (sizeof(struct virtio_net_hdr) + NIC_FRAME_MAX)
+/* One byte more than may come, or a frame that was cut off looks whole. */
+#define SLOT_MAX    (sizeof(struct virtio_net_hdr) + NIC_FRAME_MAX + 1)
 #define ARENA_BYTES (4 * SLOT_MAX)
 
 struct tap {
@@ -180,7 +181,8 @@ static bool tap_frame(const uint8_t *slot, size_t size_bytes,
 {
 	struct virtio_net_hdr hdr;
 
-	if (size_bytes < sizeof(hdr) + PACKET_ETH_BYTES)
+	if (size_bytes < sizeof(hdr) + PACKET_ETH_BYTES ||
+	    size_bytes == SLOT_MAX)
 		return false;
 	memcpy(&hdr, slot, sizeof(hdr));
 	if (packet_from_vnet(&hdr, &ret->meta))
