@@ -68,7 +68,7 @@ static int port_deliver(struct switch_port *port, const struct frame *frame)
 	uint32_t i = choose_queue(p, frame, &hash);
 	int err;
 
-	if (p->common.features & QUEUE_MCAST &&
+	if (p->common.wishes.mcast &&
 	    mcast_drops(p->common.mcast, frame->head)) {
 		p->nr_filtered++;
 		return -EPERM;
@@ -97,6 +97,12 @@ static const struct switch_port_ops vif_port_ops = {
 void vif_port_set_rules(struct vif_port *port, const struct switch_rules *rules)
 {
 	switch_set_rules(&port->port, rules, clock_now_ns());
+}
+
+void vif_port_set_wishes(struct vif_port *port,
+			 const struct queue_wishes *wishes)
+{
+	port->common.wishes = *wishes;
 }
 
 static int open_ctrl(struct vif_port *p, struct queue_record *first,
@@ -165,6 +171,7 @@ int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 		.domid = config->domid,
 		.port = &p->port,
 		.features = can,
+		.wishes = config->wishes,
 		.fault = port_fail,
 		.fault_arg = p,
 		.limiters = config->limiters,

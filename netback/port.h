@@ -21,7 +21,8 @@ struct vif_port_config {
 	struct platform *platform;
 	domid_t domid;
 	uint8_t mac[PACKET_MAC_BYTES];
-	const struct switch_rules *rules;    /* NULL: it may do everything */
+	const struct switch_rules *rules; /* NULL: it may do everything */
+	struct queue_wishes wishes;
 	struct queue_record *const *records; /* outlive the port */
 	uint32_t nr_queues;		     /* 1 .. RECORD_QUEUES_MAX */
 	bool resume;			     /* go on where the records end */
@@ -43,6 +44,8 @@ int vif_port_start(struct vif_port *port, struct worker *worker,
 void vif_port_stop(struct vif_port *port);
 void vif_port_set_rules(struct vif_port *port,
 			const struct switch_rules *rules);
+void vif_port_set_wishes(struct vif_port *port,
+			 const struct queue_wishes *wishes);
 /* What the switch knows it by. */
 struct switch_port *vif_port_switch_port(struct vif_port *port);
 /* Also when it is the same limiters, with other rates. */

@@ -34,7 +34,16 @@
 #define QUEUE_GSO_TCPV6 0x04u
 #define QUEUE_CSUM_IPV4 0x08u /* a blank checksum */
 #define QUEUE_CSUM_IPV6 0x10u
-#define QUEUE_MCAST	0x20u /* frames to wanted multicast addresses only */
+
+/* Most of a first buffer that may be left free. */
+#define QUEUE_HEADROOM_MAX (PV_PAGE_SIZE / 2)
+
+/* What the frontend may ask for, and change, while it is connected. */
+struct queue_wishes {
+	bool mcast; /* frames to wanted multicast addresses only */
+	/* Left free in its first buffer before each frame (XDP). */
+	uint32_t headroom_bytes;
+};
 
 /* A frame's hash, as the frontend asked for it. */
 struct queue_hash {
@@ -56,7 +65,8 @@ struct queue_common {
 	struct switch_port *port; /* where their frames come from */
 	uint32_t features;	  /* QUEUE_* */
 	uint8_t *bounce;	  /* NIC_FRAME_MAX; needed without QUEUE_CSUM */
-	struct mcast *mcast;	  /* addresses asked for */
+	struct queue_wishes wishes;
+	struct mcast *mcast; /* addresses asked for */
 	queue_fault_fn *fault;
 	void *fault_arg;
 	/*

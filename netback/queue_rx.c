@@ -52,6 +52,17 @@ static bool rx_needs_csum(const struct queue *q, const struct frame *frame)
 		 (frame->layout.ipv6 ? QUEUE_CSUM_IPV6 : QUEUE_CSUM_IPV4));
 }
 
+/* How much of what is left goes into the i-th of a frame's buffers. */
+static uint32_t rx_piece_bytes(const struct queue *q, uint32_t i,
+			       uint32_t left_bytes)
+{
+	uint32_t room_bytes = PV_PAGE_SIZE;
+
+	if (!i)
+		room_bytes -= q->common->wishes.headroom_bytes;
+	return left_bytes < room_bytes ? left_bytes : room_bytes;
+}
+
 /* Copy the frame into nr_pages posted buffers; the slots after the first may be
  * extras'. Returns 0, or the error of a buffer that could not be mapped. */
 static int rx_copy(struct queue *q, const struct frame *frame,
@@ -62,13 +73,14 @@ static int rx_copy(struct queue *q, const struct frame *frame,
 	for (uint32_t i = 0; i < nr_pages; i++) {
 		grant_ref_t ref = rx_buffer(q, i ? i + nr_extras : 0)->gref;
 		uint32_t left = frame->size_bytes - at.done_bytes;
+		uint32_t offset = i ? 0 : q->common->wishes.headroom_bytes;
 		void PV_SHARED *page;
 		int err = grant_cache_get(q->cache, ref, true, &page);
 
 		if (err)
 			return err;
-		frame_copy_out(frame, &at, page,
-			       left < PV_PAGE_SIZE ? left : PV_PAGE_SIZE);
+		frame_copy_out(frame, &at, (char PV_SHARED *)page + offset,
+			       rx_piece_bytes(q, i, left));
 		grant_cache_put(q->cache, ref);
 	}
 	return 0;
@@ -76,13 +88,15 @@ static int rx_copy(struct queue *q, const struct frame *frame,
 
 /* What goes with a frame, in extra slots after its first. */
 struct rx_extras {
-	struct netif_extra_info info[2];
+	struct netif_extra_info info[3];
 	uint32_t nr;
 };
 
-static struct rx_extras rx_extras_of(const struct packet_meta *meta,
+static struct rx_extras rx_extras_of(const struct queue *q,
+				     const struct packet_meta *meta,
 				     const struct queue_hash *hash)
 {
+	uint32_t headroom_bytes = q->common->wishes.headroom_bytes;
 	struct rx_extras x = { .nr = 0 };
 
 	if (meta->gso != PACKET_GSO_NONE) {
@@ -103,6 +117,12 @@ static struct rx_extras rx_extras_of(const struct packet_meta *meta,
 		/* Lowest byte first, and so is the CPU. */
 		memcpy(e->u.hash.value, &hash->value, sizeof(hash->value));
 	}
+	if (headroom_bytes) {
+		struct netif_extra_info *e = &x.info[x.nr++];
+
+		e->type = XEN_NETIF_EXTRA_TYPE_XDP;
+		e->u.xdp.headroom = (uint16_t)headroom_bytes;
+	}
 	for (uint32_t i = 1; i < x.nr; i++)
 		x.info[i - 1].flags = XEN_NETIF_EXTRA_FLAG_MORE;
 	return x;
@@ -121,9 +141,11 @@ static void rx_stage(struct queue *q, const struct frame *frame,
 	if (extras->nr)
 		flags |= NETRXF_extra_info;
 	for (uint32_t i = 0; i < nr_pages; i++) {
-		uint32_t n = left < PV_PAGE_SIZE ? left : PV_PAGE_SIZE;
+		uint32_t n = rx_piece_bytes(q, i, left);
+		uint32_t offset = i ? 0 : q->common->wishes.headroom_bytes;
 		struct netif_rx_response rsp = {
 			.id = rx_buffer(q, 0)->id,
+			.offset = (uint16_t)offset,
 			.flags = flags,
 			.status = (int16_t)n,
 		};
@@ -154,9 +176,9 @@ static void rx_stage_errors(struct queue *q, uint32_t nr)
 static int rx_put(struct queue *q, const struct frame *frame,
 		  const struct queue_hash *hash)
 {
-	uint32_t nr_pages =
-		(frame->size_bytes + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
-	struct rx_extras extras = rx_extras_of(&frame->meta, hash);
+	uint32_t bytes = q->common->wishes.headroom_bytes + frame->size_bytes;
+	uint32_t nr_pages = (bytes + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
+	struct rx_extras extras = rx_extras_of(q, &frame->meta, hash);
 	uint32_t nr_extras = extras.nr;
 	int err;
 

@@ -1,48 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vif.c - the xenbus driver of a vif; see vif.h. Neighbours: vif_params.c (the
- * frontend's values), vif_queues.c (rings and data thread), bridge.c (the
- * switch), target.c (what the monitor opened). Control thread, but for
- * on_fault.
+ * frontend's values), vif_changes.c (what may change later), vif_queues.c
+ * (rings and data thread), bridge.c (the switch), target.c (what the monitor
+ * opened). Control thread, but for on_fault.
  */
-#include "netback/vif.h"
+#include "netback/vif_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "monitor/stats.h"
-#include "netback/bridge.h"
-#include "netback/vif_capture.h"
 #include "netback/vif_params.h"
-#include "netback/vif_queues.h"
-#include "netback/vif_rules.h"
 #include "util/clock.h"
 #include "util/num.h"
 
 /* The state node could not be written: how soon to look again. */
 #define START_AGAIN_NS (10 * NS_PER_MS)
-
-struct vif {
-	struct list link;
-	struct netback *nb;
-	struct xenbus_device *dev;
-	struct vif_target target;
-	struct bridge *bridge; /* NULL until the monitor gave us the device */
-	struct vif_queues queues;
-	struct loop_timer *timer; /* armed: they are to be started */
-	struct vif_capture capture;
-	struct device_limits limits;
-	struct stats stats;
-	uint64_t connected_ns;
-	/*
-	 * Set once by the data thread. fault_err is written last and read
-	 * first: on_fault() and vif_run_faults() pair.
-	 */
-	const char *fault_why;
-	int fault_err;
-};
 
 /* Data thread. */
 static void on_fault(void *arg, int err, const char *why)
@@ -102,17 +77,6 @@ static int vif_acquire(struct vif *v)
 			  mdev.nr_fds, &v->bridge);
 }
 
-/* What it may do on the switch; nothing changes when that cannot be read. */
-static int vif_read_rules(struct vif *v, const char **ret_node)
-{
-	struct switch_rules rules;
-	int err = vif_rules_read(v->dev, &rules, ret_node);
-
-	if (!err)
-		vif_queues_set_rules(&v->queues, &rules);
-	return err;
-}
-
 static void vif_log_traffic(const struct vif *v)
 {
 	struct traffic *t = calloc(1, sizeof(*t));
@@ -145,54 +109,12 @@ static void vif_stop(struct vif *v, bool keep)
 	vif_queues_stop(&v->queues, keep);
 }
 
-/* ---- limits and figures ------------------------------------------------ */
-
-static void apply_limits(void *arg, const struct limiter_pair *limiters)
-{
-	struct vif *v = arg;
-
-	vif_queues_set_limiters(&v->queues, limiters);
-}
-
-static void stats_add(void *arg, uint32_t queue, void *account)
-{
-	const struct vif *v = arg;
-
-	vif_queues_traffic(&v->queues, queue, account);
-}
-
-static void stats_put(const void *account, struct figures *f)
-{
-	traffic_put(account, f);
-}
-
-static const struct hist *stats_hist(const void *account, unsigned i,
-				     const char **ret_name)
-{
-	return traffic_hist(account, i, ret_name);
-}
-
-static const struct stats_ops vif_stats_ops = {
-	.account_bytes = sizeof(struct traffic),
-	.add = stats_add,
-	.put = stats_put,
-	.hist = stats_hist,
-};
-
-static bool concerns(const char *node, const char *wanted)
-{
-	size_t len = strlen(node);
-
-	/* It, or a directory that it is in. */
-	return !len || (!strncmp(wanted, node, len) &&
-			(!wanted[len] || wanted[len] == '/'));
-}
-
 /* ---- steps of the handshake -------------------------------------------- */
 
 static int vif_announce(struct xenbus_device *dev)
 {
-	static const struct {
+	struct vif *v = dev->priv;
+	const struct {
 		const char *name;
 		unsigned value;
 	} features[] = {
@@ -205,9 +127,10 @@ static int vif_announce(struct xenbus_device *dev)
 		{ "feature-split-event-channels", 1 },
 		{ "multi-queue-max-queues", RECORD_QUEUES_MAX },
 		{ "feature-multicast-control", 1 },
+		{ "feature-dynamic-multicast-control", v->wish_watch != NULL },
+		{ "feature-xdp-headroom", 1 },
 		{ "feature-ctrl-ring", 1 },
 	};
-	struct vif *v = dev->priv;
 	int err = vif_acquire(v);
 
 	if (err) {
@@ -235,7 +158,7 @@ static int vif_connect(struct xenbus_device *dev)
 
 	if (err)
 		return err;
-	err = vif_read_rules(v, &node);
+	err = vif_changes_read(v, &node);
 	if (err) {
 		xenbus_fatal(dev, err, "reading %s", node);
 		return err;
@@ -262,10 +185,14 @@ static int vif_connect(struct xenbus_device *dev)
 
 static int vif_start(struct vif *v)
 {
+	int err;
+
 	v->fault_err = 0;
 	v->connected_ns = clock_now_ns();
-	limits_start(&v->limits);
-	return vif_queues_start(&v->queues, v->bridge->sw);
+	err = vif_queues_start(&v->queues, v->bridge->sw);
+	if (!err)
+		vif_changes_started(v);
+	return err;
 }
 
 static void timer_fired(void *arg)
@@ -281,38 +208,6 @@ static void timer_fired(void *arg)
 	err = vif_start(v);
 	if (err)
 		xenbus_fatal(v->dev, err, "starting the queues");
-	else
-		vif_capture_look(&v->capture, v->dev, &v->queues);
-}
-
-static void look_at_rules(struct vif *v, const char *node)
-{
-	struct xenbus_device *dev = v->dev;
-	int err;
-
-	if (!vif_rules_is_node(node))
-		return;
-	err = vif_read_rules(v, &node);
-	if (err)
-		log_limited(&dev->limit, LOG_WARN,
-			    "%s: %s is refused: %s; what it may do stays as it "
-			    "was",
-			    dev->name, node, strerrordesc_np(-err));
-}
-
-/* Most of what changes in our directory is what we wrote: that is no news. */
-static void vif_changed(struct xenbus_device *dev, const char *node)
-{
-	struct vif *v = dev->priv;
-
-	if (!*node || !strcmp(node, "capture"))
-		vif_capture_look(&v->capture, dev, &v->queues);
-	look_at_rules(v, node);
-	if (concerns(node, "limit-rates") || concerns(node, "limit-group"))
-		limits_changed(&v->limits);
-	if (concerns(node, "statistics/request"))
-		stats_changed(&v->stats, v->queues.port ? v->queues.nr : 0,
-			      v->connected_ns);
 }
 
 static int vif_disconnect(struct xenbus_device *dev)
@@ -325,7 +220,7 @@ static void vif_free(struct vif *v)
 {
 	loop_timer_remove(v->timer);
 	bridge_put(v->bridge);
-	limits_fini(&v->limits);
+	vif_changes_fini(v);
 	free(v);
 }
 
@@ -354,7 +249,7 @@ static int vif_take_over(struct vif *v)
 	int err = vif_acquire(v);
 
 	if (!err)
-		err = vif_read_rules(v, &node);
+		err = vif_changes_read(v, &node);
 	if (!err)
 		err = vif_queues_open(&v->queues, v->target.mac, true, &i);
 	return err ? err : vif_start(v);
@@ -389,7 +284,8 @@ static int look_for_predecessor(struct vif *v, bool *resumed)
 	if (err == -ENOENT)
 		return 0;
 	/* It died between keeping the records and Connected: see vif.h. */
-	if (state != XenbusStateConnected && state != XenbusStateClosing)
+	if (state != XenbusStateConnected && state != XenbusStateReconfigured &&
+	    state != XenbusStateClosing)
 		return give_up(v);
 	if (!err)
 		err = vif_take_over(v);
@@ -400,7 +296,6 @@ static int look_for_predecessor(struct vif *v, bool *resumed)
 	}
 	*resumed = true;
 	log_info("%s: taken over", dev->name);
-	vif_capture_look(&v->capture, dev, &v->queues);
 	return 0;
 }
 
@@ -416,12 +311,7 @@ static int vif_probe(void *arg, struct xenbus_device *dev, bool *resumed)
 	v->dev = dev;
 	vif_queues_init(&v->queues, nb, dev->otherend_id, dev->handle, on_fault,
 			v);
-	limits_init(&v->limits, &nb->limit_groups, dev, apply_limits, v);
-	v->stats = (struct stats){
-		.ops = &vif_stats_ops,
-		.dev = dev,
-		.arg = v,
-	};
+	vif_changes_init(v);
 	err = loop_timer_add(nb->control.loop, timer_fired, v, &v->timer);
 	if (!err)
 		err = look_for_predecessor(v, resumed);
@@ -441,6 +331,7 @@ const struct xenbus_driver vif_driver = {
 	.connect = vif_connect,
 	.disconnect = vif_disconnect,
 	.changed = vif_changed,
+	.reconfigure = vif_reconfigure,
 	.remove = vif_remove,
 };
 

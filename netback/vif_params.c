@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "netback/queue.h"
 #include "util/num.h"
 
 /* A 0 or 1 of the frontend's. */
@@ -39,15 +38,14 @@ static int read_number(struct xenbus_device *dev, const char *dir,
 
 static int read_features(struct xenbus_device *dev, uint32_t *ret)
 {
-	bool rx_copy, sg, gso4, gso6, no_csum4, csum6, mcast;
+	bool rx_copy, sg, gso4, gso6, no_csum4, csum6;
 
 	if (read_flag(dev, "request-rx-copy", 0, &rx_copy) ||
 	    read_flag(dev, "feature-sg", 0, &sg) ||
 	    read_flag(dev, "feature-gso-tcpv4", 0, &gso4) ||
 	    read_flag(dev, "feature-gso-tcpv6", 0, &gso6) ||
 	    read_flag(dev, "feature-no-csum-offload", 0, &no_csum4) ||
-	    read_flag(dev, "feature-ipv6-csum-offload", 0, &csum6) ||
-	    read_flag(dev, "request-multicast-control", 0, &mcast))
+	    read_flag(dev, "feature-ipv6-csum-offload", 0, &csum6))
 		return -EINVAL;
 	if (!rx_copy) {
 		xenbus_fatal(dev, -EOPNOTSUPP,
@@ -65,8 +63,6 @@ static int read_features(struct xenbus_device *dev, uint32_t *ret)
 		*ret |= QUEUE_CSUM_IPV4;
 	if (csum6)
 		*ret |= QUEUE_CSUM_IPV6;
-	if (mcast)
-		*ret |= QUEUE_MCAST;
 	return 0;
 }
 
@@ -158,4 +154,28 @@ int vif_params_read(struct xenbus_device *dev,
 		err = read_queue(dev, &ret[i]);
 	}
 	return err;
+}
+
+int vif_wishes_read(struct xenbus_device *dev, struct queue_wishes *ret,
+		    const char **ret_node)
+{
+	uint32_t mcast, headroom;
+	int err;
+
+	*ret_node = VIF_WISH_MCAST;
+	err = xs_read_u32_default(dev->xs, XS_NO_TXN, dev->otherend,
+				  VIF_WISH_MCAST, 1, 0, &mcast);
+	if (err)
+		return err;
+	*ret_node = "xdp-headroom";
+	err = xs_read_u32_default(dev->xs, XS_NO_TXN, dev->otherend,
+				  "xdp-headroom", QUEUE_HEADROOM_MAX, 0,
+				  &headroom);
+	if (err)
+		return err;
+	*ret = (struct queue_wishes){
+		.mcast = mcast,
+		.headroom_bytes = headroom,
+	};
+	return 0;
 }

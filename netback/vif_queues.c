@@ -130,6 +130,7 @@ int vif_queues_open(struct vif_queues *qs, const uint8_t *mac, bool resume,
 		.platform = qs->nb->control.platform,
 		.domid = qs->domid,
 		.rules = &qs->rules,
+		.wishes = qs->wishes,
 		.records = qs->records,
 		.nr_queues = qs->nr,
 		.resume = resume,
@@ -165,6 +166,25 @@ void vif_queues_set_rules(struct vif_queues *qs,
 	memcpy(&qs->rules, rules, sizeof(*rules));
 	if (qs->port)
 		worker_call(qs->nb->worker, set_rules_on_thread, qs);
+}
+
+static int set_wishes_on_thread(void *arg)
+{
+	struct vif_queues *qs = arg;
+
+	vif_port_set_wishes(qs->port, &qs->wishes);
+	return 0;
+}
+
+void vif_queues_set_wishes(struct vif_queues *qs,
+			   const struct queue_wishes *wishes)
+{
+	if (qs->wishes.mcast == wishes->mcast &&
+	    qs->wishes.headroom_bytes == wishes->headroom_bytes)
+		return;
+	qs->wishes = *wishes;
+	if (qs->port)
+		worker_call(qs->nb->worker, set_wishes_on_thread, qs);
 }
 
 void vif_queues_stop(struct vif_queues *qs, bool keep)

@@ -20,6 +20,7 @@ struct vif_queues {
 	domid_t domid;
 	uint32_t handle;
 	struct switch_rules rules;
+	struct queue_wishes wishes;
 	uint32_t nr; /* 0: there are none */
 	struct queue_record *records[RECORD_QUEUES_MAX];
 	struct vif_port *port; /* NULL: they are not open */
@@ -51,6 +52,9 @@ int vif_queues_start(struct vif_queues *qs, struct vswitch *sw) PV_MUST_CHECK;
 /* What the vif may do on the switch, from now on or when it starts. */
 void vif_queues_set_rules(struct vif_queues *qs,
 			  const struct switch_rules *rules);
+/* What the frontend wants of them, likewise. */
+void vif_queues_set_wishes(struct vif_queues *qs,
+			   const struct queue_wishes *wishes);
 /* keep: channels and records stay for a successor. Idempotent. */
 void vif_queues_stop(struct vif_queues *qs, bool keep);
 /* Drop what the monitor keeps of this device, whoever gave it. */

@@ -164,6 +164,30 @@ static bool do_connect(struct xenbus_device *dev)
 	return go(dev, XenbusStateConnected);
 }
 
+/* to: what follows when it went well. */
+static bool do_reconfigure(struct xenbus_device *dev, enum xenbus_state to)
+{
+	int err = dev->driver->reconfigure ? dev->driver->reconfigure(dev)
+					   : -EPROTO;
+
+	if (err && !dev->broken)
+		xenbus_fatal(dev, err, "cannot reconfigure");
+	return dev->closing || go(dev, to);
+}
+
+/*
+ * Once more: a second wish may have come before we had seen the end of the
+ * first. And what was changed in our directory meanwhile was not told.
+ */
+static bool do_return(struct xenbus_device *dev)
+{
+	if (!do_reconfigure(dev, XenbusStateConnected))
+		return false;
+	if (dev->driver->changed && dev->state == XenbusStateConnected)
+		dev->driver->changed(dev, "");
+	return true;
+}
+
 static bool do_reset(struct xenbus_device *dev)
 {
 	if (dev->removing || dev->broken)
@@ -199,6 +223,9 @@ static bool step(struct xenbus_device *dev)
 	case XENBUS_DO_CONNECT: return do_connect(dev);
 	case XENBUS_DO_DISCONNECT: return finish(dev);
 	case XENBUS_DO_RESET: return do_reset(dev);
+	case XENBUS_DO_RECONFIGURE:
+		return do_reconfigure(dev, XenbusStateReconfigured);
+	case XENBUS_DO_RETURN: return do_return(dev);
 	case XENBUS_DO_IMPOSSIBLE:
 		xenbus_fatal(dev, -EPROTO, "the other end went to %s",
 			     xenbus_state_name(dev->otherend_state));
@@ -377,7 +404,8 @@ static bool start_state(struct xenbus_device *dev, bool resumed)
 
 	dev->live = resumed;
 	if (resumed &&
-	    (ours == XenbusStateConnected || ours == XenbusStateClosing))
+	    (ours == XenbusStateConnected || ours == XenbusStateClosing ||
+	     ours == XenbusStateReconfigured))
 		return true;
 	if (resumed) {
 		/* What the driver took over is not this directory's. */

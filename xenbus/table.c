@@ -14,6 +14,8 @@ enum {
 	C = XENBUS_DO_CONNECT,
 	D = XENBUS_DO_DISCONNECT,
 	R = XENBUS_DO_RESET,
+	F = XENBUS_DO_RECONFIGURE,
+	T = XENBUS_DO_RETURN,
 	X = XENBUS_DO_IMPOSSIBLE,
 };
 
@@ -25,11 +27,11 @@ static const unsigned char react[2][XENBUS_NR_STATES][XENBUS_NR_STATES] = {
 		/* 1 Initialising  */ {A, A, A, A, A, A, A, A, A},
 		/* 2 InitWait      */ {o, o, o, C, C, D, o, X, X},
 		/* 3 Initialised   */ {o, o, o, o, o, o, o, o, o},
-		/* 4 Connected     */ {D, D, D, o, o, D, D, X, X},
+		/* 4 Connected     */ {D, D, D, o, o, D, D, F, X},
 		/* 5 Closing       */ {D, D, D, o, o, D, D, D, D},
 		/* 6 Closed        */ {o, R, o, o, o, o, o, o, o},
 		/* 7 Reconfiguring */ {o, o, o, o, o, o, o, o, o},
-		/* 8 Reconfigured  */ {o, o, o, o, o, o, o, o, o},
+		/* 8 Reconfigured  */ {D, D, D, T, T, D, D, o, X},
 	},
 	[XENBUS_FRONTEND] = {
 		/* theirs              0  1  2  3  4  5  6  7  8 */
@@ -52,7 +54,7 @@ static const bool may_switch[XENBUS_NR_STATES][XENBUS_NR_STATES] = {
 	/* 1 Initialising  */ {0, 1, 1, 1, 0, 1, 1, 0, 0},
 	/* 2 InitWait      */ {0, 1, 1, 0, 1, 1, 1, 0, 0},
 	/* 3 Initialised   */ {0, 1, 0, 1, 1, 1, 1, 0, 0},
-	/* 4 Connected     */ {0, 1, 0, 0, 1, 1, 1, 1, 0},
+	/* 4 Connected     */ {0, 1, 0, 0, 1, 1, 1, 1, 1},
 	/* 5 Closing       */ {0, 1, 0, 0, 0, 1, 1, 0, 0},
 	/* 6 Closed        */ {0, 1, 0, 0, 0, 0, 1, 0, 0},
 	/* 7 Reconfiguring */ {0, 1, 0, 0, 0, 1, 1, 1, 1},

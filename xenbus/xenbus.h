@@ -13,6 +13,10 @@
  *                        Initialised   3   frontend: announce() (or 4 at once)
  *   Connected       4                      backend: connect()
  *                        Connected     4   frontend: connect()
+ *                        Reconfiguring 7   frontend: wants other settings
+ *   Reconfigured    8                      backend: reconfigure()
+ *                        Connected     4
+ *   Connected       4
  *     ...
  *                        Closing       5   either end starts
  *   Closing         5                      disconnect() on both ends
@@ -58,8 +62,11 @@ enum xenbus_action {
 	XENBUS_DO_DISCONNECT, /* stop, give everything back, then Closing/Closed
 			       */
 	XENBUS_DO_RESET,      /* Closed, and the other end begins again */
-	XENBUS_DO_IMPOSSIBLE, /* this pair is the other end's fault: disconnect
-			       */
+	XENBUS_DO_RECONFIGURE, /* read again what may change, then Reconfigured
+				*/
+	XENBUS_DO_RETURN,      /* to Connected: that was seen */
+	XENBUS_DO_IMPOSSIBLE,  /* this pair is the other end's fault: disconnect
+				*/
 };
 #define XENBUS_CLOSE_WAIT_NS (4 * NS_PER_S) /* a detach ends after this */
 
@@ -91,6 +98,11 @@ struct xenbus_driver {
 	int (*announce)(struct xenbus_device *dev);
 	int (*connect)(struct xenbus_device *dev);
 	int (*disconnect)(struct xenbus_device *dev);
+	/*
+	 * Optional, a backend's: the frontend has written anew what may be
+	 * changed while it is connected. Without it that is a fault.
+	 */
+	int (*reconfigure)(struct xenbus_device *dev);
 	/*
 	 * Optional: Connected, and something in our directory may have changed
 	 * (resize, limits), or, for a frontend, in the other end's. node: what,

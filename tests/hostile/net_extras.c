@@ -74,13 +74,9 @@ static bool reaches(const uint8_t dst[6])
 	return rsp.status == 60;
 }
 
-/* As if it had connected anew and asked for a filter, or for none. */
-static void reconnect(bool filter)
+static void successor(void)
 {
-	struct queue_params *params = &a.records[0]->params;
-
 	port_end(&a, true);
-	params->features = filter ? ALL | QUEUE_MCAST : ALL;
 	world_must(!port_make(&a, true), "port");
 }
 
@@ -95,16 +91,21 @@ static void a_guest_gets_the_multicasts_that_it_asked_for(void)
 	UNIT_CHECK(reaches(group) && reaches(other) && reaches(all));
 	UNIT_CHECK(ADD(1, 5) == NETIF_RSP_OKAY);
 	UNIT_CHECK(reaches(other));
-	reconnect(true);
+	port_wish(&a, true, 0);
 	UNIT_CHECK(reaches(group) && !reaches(other) && reaches(all) &&
 		   reaches(a.mac));
-	/* It is there for a successor. */
-	reconnect(true);
+	/* It comes and goes while the vif is connected. */
+	port_wish(&a, false, 0);
+	UNIT_CHECK(reaches(other));
+	port_wish(&a, true, 0);
+	/* The addresses are there for a successor. */
+	successor();
 	UNIT_CHECK(reaches(group) && !reaches(other));
 	UNIT_CHECK(DEL(1, 5) == NETIF_RSP_OKAY && DEL(1, 5) == NETIF_RSP_OKAY);
 	UNIT_CHECK(!reaches(group));
 	UNIT_CHECK(port_traffic(&a, 0).rx_drops[TRAFFIC_DROP_FILTERED] == 2);
-	reconnect(false);
+	a.wishes.mcast = false;
+	successor();
 	UNIT_CHECK(reaches(group));
 	teardown();
 }
@@ -289,6 +290,83 @@ static void headers_in_pieces_of_a_byte_come_out_whole(void)
 	teardown();
 }
 
+/* ---- room before a frame ------------------------------------------------- */
+
+static bool all_are(const uint8_t *p, size_t size, uint8_t value)
+{
+	while (size && *p == value) {
+		p++;
+		size--;
+	}
+	return !size;
+}
+
+/* The extra after the first slot of a frame that b received. */
+static bool rx_says_headroom(uint32_t bytes)
+{
+	struct netif_extra_info extra;
+
+	if (!AWAIT(ring_front_pending(&b.q[0].rx) > 0))
+		return false;
+	ring_front_get(&b.q[0].rx, &extra, sizeof(extra));
+	return extra.type == XEN_NETIF_EXTRA_TYPE_XDP && !extra.flags &&
+	       extra.u.xdp.headroom == bytes;
+}
+
+/*
+ * One frame of size bytes to b, which wants so many bytes free before it; its
+ * buffers are of value 0xa5, and what is not the frame's stays so.
+ */
+static void receive_behind(uint32_t headroom, uint16_t size)
+{
+	uint32_t first = b.q[0].next_buffer % RX_PAGES;
+	uint32_t most = PV_PAGE_SIZE - headroom, n = size < most ? size : most;
+	uint8_t *page = (uint8_t *)b.recv.base + (size_t)first * PV_PAGE_SIZE;
+	const uint8_t *sent = (uint8_t *)a.send.base + 3 * PV_PAGE_SIZE;
+	/* With the extra's buffer between the two. */
+	uint8_t *second = page + (size_t)2 * PV_PAGE_SIZE;
+	struct netif_rx_response rsp;
+	uint16_t id;
+
+	memset(page, 0xa5, (size_t)3 * PV_PAGE_SIZE);
+	rx_post(&b, 3);
+	tx_request(&a, tx_frame(&a, &b, 3, size));
+	tx_show(&a);
+	UNIT_CHECK(tx_status(&a, &id) == NETIF_RSP_OKAY);
+	UNIT_REQUIRE(rx_response(&b, &rsp));
+	UNIT_CHECK(rsp.offset == headroom && rsp.status == (int)n);
+	UNIT_CHECK(rsp.flags ==
+		   (NETRXF_extra_info | (n < size ? NETRXF_more_data : 0)));
+	UNIT_CHECK(rx_says_headroom(headroom));
+	UNIT_CHECK(all_are(page, headroom, 0xa5));
+	UNIT_CHECK(!memcmp(page + headroom, sent, n));
+	UNIT_CHECK(all_are(page + headroom + n, most - n, 0xa5));
+	if (n == size)
+		return;
+	UNIT_REQUIRE(rx_response(&b, &rsp));
+	UNIT_CHECK(!rsp.offset && rsp.status == (int)(size - n) && !rsp.flags);
+	UNIT_CHECK(!memcmp(second, sent + n, size - n));
+	UNIT_CHECK(all_are(second + size - n, PV_PAGE_SIZE - (size - n), 0xa5));
+}
+
+static void a_frame_leaves_the_room_before_it_that_was_asked_for(void)
+{
+	static const uint32_t rooms[] = { 1, 256, QUEUE_HEADROOM_MAX };
+
+	for (unsigned i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		uint16_t most = (uint16_t)(PV_PAGE_SIZE - rooms[i]);
+		const uint16_t sizes[] = { 60, most, (uint16_t)(most + 1),
+					   4096 };
+
+		for (unsigned k = 0; k < 4; k++) {
+			setup();
+			port_wish(&b, false, rooms[i]);
+			receive_behind(rooms[i], sizes[k]);
+			teardown();
+		}
+	}
+}
+
 /* ---- old peers ----------------------------------------------------------- */
 
 /*
@@ -338,4 +416,5 @@ UNIT_MAIN("net_extras",
 	  UNIT_TEST(segmentation_that_makes_no_sense_is_refused),
 	  UNIT_TEST(any_number_of_slots_of_any_size_is_taken_or_refused),
 	  UNIT_TEST(headers_in_pieces_of_a_byte_come_out_whole),
+	  UNIT_TEST(a_frame_leaves_the_room_before_it_that_was_asked_for),
 	  UNIT_TEST(a_guest_with_four_buffers_and_no_feature_is_served))

@@ -44,6 +44,7 @@ struct guest {
 	/* the backend's side */
 	struct queue_record *records[GUEST_QUEUES_MAX];
 	struct vif_port *port;
+	struct queue_wishes wishes;
 	atomic_int fault;
 	atomic_int nr_faults;
 };
@@ -94,6 +95,7 @@ static inline int port_make(struct guest *g, bool resume)
 		.records = g->records,
 		.nr_queues = g->nr_queues,
 		.resume = resume,
+		.wishes = g->wishes,
 		.fault = on_fault,
 		.fault_arg = g,
 	};
@@ -103,6 +105,21 @@ static inline int port_make(struct guest *g, bool resume)
 	memcpy(config.mac, g->mac, 6);
 	err = vif_port_open(&config, &g->port, &queue);
 	return err ? err : worker_call(worker, start_port, g);
+}
+
+static inline int set_wishes(void *arg)
+{
+	struct guest *g = arg;
+
+	vif_port_set_wishes(g->port, &g->wishes);
+	return 0;
+}
+
+static inline void port_wish(struct guest *g, bool mcast,
+			     uint32_t headroom_bytes)
+{
+	g->wishes = (struct queue_wishes){ mcast, headroom_bytes };
+	worker_call(worker, set_wishes, g);
 }
 
 static inline void port_end(struct guest *g, bool keep)

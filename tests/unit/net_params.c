@@ -117,7 +117,6 @@ static void a_frontend_with_every_feature_is_read(void)
 	fake_set(FRONT, "feature-gso-tcpv6", "1");
 	fake_set(FRONT, "feature-no-csum-offload", "1");
 	fake_set(FRONT, "feature-ipv6-csum-offload", "1");
-	fake_set(FRONT, "request-multicast-control", "1");
 	fake_set(FRONT, "ctrl-ring-ref", "30");
 	fake_set(FRONT, "event-channel-ctrl", "31");
 	UNIT_REQUIRE(vif_params_read(&dev, p) == 0);
@@ -129,7 +128,7 @@ static void a_frontend_with_every_feature_is_read(void)
 		UNIT_CHECK(p[i].rx_port == 13 + 4 * i);
 		UNIT_CHECK(p[i].features ==
 			   (QUEUE_SG | QUEUE_GSO_TCPV4 | QUEUE_GSO_TCPV6 |
-			    QUEUE_CSUM_IPV6 | QUEUE_MCAST));
+			    QUEUE_CSUM_IPV6));
 		UNIT_CHECK(p[i].has_ctrl && p[i].ctrl_ref == 30 &&
 			   p[i].ctrl_port == 31);
 	}
@@ -206,7 +205,6 @@ static void no_number_is_taken_for_one_in_any_key(void)
 		"tx-ring-ref",
 		"rx-ring-ref",
 		"event-channel",
-		"request-multicast-control",
 		"ctrl-ring-ref",
 	};
 
@@ -260,6 +258,52 @@ the_number_of_queues_is_at_least_1_and_at_most_what_was_offered(void)
 	end();
 }
 
+static bool wishes_are(bool mcast, uint32_t headroom_bytes)
+{
+	struct queue_wishes w = { !mcast, 77 };
+	const char *node;
+
+	return !vif_wishes_read(&dev, &w, &node) && w.mcast == mcast &&
+	       w.headroom_bytes == headroom_bytes;
+}
+
+/* The node's, and what was wished before stays untouched. */
+static bool refuses_wish(const char *node)
+{
+	struct queue_wishes w = { true, 77 };
+	const char *which = NULL;
+
+	return vif_wishes_read(&dev, &w, &which) < 0 && w.mcast &&
+	       w.headroom_bytes == 77 && !strcmp(which, node);
+}
+
+static void what_may_change_later_is_read_by_itself(void)
+{
+	static const char *const keys[] = { "request-multicast-control",
+					    "xdp-headroom" };
+
+	begin();
+	UNIT_CHECK(wishes_are(false, 0));
+	fake_set(FRONT, "request-multicast-control", "1");
+	UNIT_CHECK(wishes_are(true, 0));
+	fake_set(FRONT, "xdp-headroom", "256");
+	UNIT_CHECK(wishes_are(true, 256));
+	fake_set(FRONT, "xdp-headroom", "2048");
+	UNIT_CHECK(wishes_are(true, 2048));
+	fake_set(FRONT, "xdp-headroom", "2049");
+	UNIT_CHECK(refuses_wish("xdp-headroom"));
+	fake_set(FRONT, "request-multicast-control", "2");
+	UNIT_CHECK(refuses_wish("request-multicast-control"));
+	end();
+	for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
+		for (size_t i = 0; i < ARRAY_SIZE(no_numbers); i++) {
+			begin();
+			fake_set(FRONT, keys[k], no_numbers[i]);
+			UNIT_CHECK(refuses_wish(keys[k]));
+			end();
+		}
+}
+
 UNIT_MAIN(
 	"net_params",
 	UNIT_TEST(a_frontend_with_no_feature_has_one_queue_and_one_channel),
@@ -270,5 +314,6 @@ UNIT_MAIN(
 	UNIT_TEST(a_frontend_that_wants_pages_flipped_is_refused),
 	UNIT_TEST(no_number_is_taken_for_one_in_any_key),
 	UNIT_TEST(nor_in_any_key_of_a_queue),
+	UNIT_TEST(what_may_change_later_is_read_by_itself),
 	UNIT_TEST(
 		the_number_of_queues_is_at_least_1_and_at_most_what_was_offered))

@@ -5,6 +5,7 @@
  * tests/hostile/net_vif.h.
  */
 #include "tests/hostile/net_vif.h"
+#include "netback/vif_params.h"
 
 /* A frame of 60 bytes from a to b arrives, in buffer id. */
 static bool crosses(uint16_t id)
@@ -119,6 +120,100 @@ static void a_closing_vif_is_served_until_its_frontend_closes(void)
 	vifs_end();
 }
 
+/* ---- what a frontend may change ------------------------------------------ */
+
+/* Does a frame from a to all of a group's reach b? Its buffer is posted. */
+static bool group_reaches(void)
+{
+	static const uint8_t group[6] = { 1, 0, 0, 0, 0, 5 };
+	struct netif_tx_request r = tx_frame(&a, &b, 2, 60);
+	struct netif_rx_response rsp;
+	uint16_t id;
+
+	memcpy((uint8_t *)a.send.base + (size_t)2 * PV_PAGE_SIZE, group, 6);
+	tx_request(&a, r);
+	tx_show(&a);
+	UNIT_CHECK(tx_status(&a, &id) == NETIF_RSP_OKAY);
+	if (ring_front_pending(&b.q[0].rx) <= 0)
+		return false;
+	ring_front_get(&b.q[0].rx, &rsp, sizeof(rsp));
+	return rsp.status == 60;
+}
+
+static void a_multicast_filter_is_asked_for_at_any_time(void)
+{
+	vifs_connect();
+	UNIT_CHECK(!strcmp(back_get(&b, "feature-dynamic-multicast-control"),
+			   "1"));
+	rx_post(&b, 60);
+	UNIT_CHECK(group_reaches());
+	front_set(&b, VIF_WISH_MCAST, "1");
+	UNIT_CHECK(BACK_UNTIL(!group_reaches()));
+	/* Nonsense changes nothing. */
+	front_set(&b, VIF_WISH_MCAST, "no");
+	for (unsigned i = 0; i < 10; i++)
+		back_turn();
+	UNIT_CHECK(!group_reaches());
+	/* A successor reads it anew. */
+	front_set(&b, VIF_WISH_MCAST, "1");
+	back_end();
+	back_start();
+	UNIT_CHECK(!group_reaches());
+	front_set(&b, VIF_WISH_MCAST, "0");
+	UNIT_CHECK(BACK_UNTIL(group_reaches()));
+	vifs_end();
+}
+
+/* The offset of the next frame in b's buffer, which has an extra if it is not
+ * 0; -1: there is none. */
+static int next_offset(void)
+{
+	struct netif_rx_response rsp;
+	struct netif_extra_info extra;
+
+	rx_post(&b, 2);
+	if (!served(&a, &b) || !rx_response(&b, &rsp))
+		return -1;
+	if (rsp.flags & NETRXF_extra_info)
+		ring_front_get(&b.q[0].rx, &extra, sizeof(extra));
+	return rsp.status == 60 ? rsp.offset : -1;
+}
+
+static void room_before_frames_is_agreed_by_reconfiguring(void)
+{
+	vifs_connect();
+	UNIT_CHECK(next_offset() == 0);
+	front_set(&b, "xdp-headroom", "256");
+	for (unsigned i = 0; i < 10; i++)
+		back_turn();
+	UNIT_CHECK(next_offset() == 0);
+	front_set(&b, "state", "7");
+	UNIT_CHECK(BACK_UNTIL(back_is(&b, "8")));
+	UNIT_CHECK(next_offset() == 256);
+	/* A death in the middle of it. */
+	back_end();
+	back_start();
+	UNIT_CHECK(next_offset() == 256 && back_is(&b, "8"));
+	front_set(&b, "state", "4");
+	UNIT_CHECK(BACK_UNTIL(back_is(&b, "4")));
+	UNIT_CHECK(next_offset() == 256);
+	/* Nonsense changes nothing, but is an end of it. */
+	front_set(&b, "xdp-headroom", "4000");
+	front_set(&b, "state", "7");
+	UNIT_CHECK(BACK_UNTIL(back_is(&b, "8")));
+	UNIT_CHECK(next_offset() == 256);
+	/* The frontend changes its mind before it has gone back. */
+	front_set(&b, "xdp-headroom", "0");
+	front_set(&b, "state", "4");
+	UNIT_CHECK(BACK_UNTIL(back_is(&b, "4")));
+	UNIT_CHECK(next_offset() == 0);
+	front_set(&b, "state", "7");
+	UNIT_CHECK(BACK_UNTIL(back_is(&b, "8")));
+	front_set(&b, "state", "5");
+	UNIT_CHECK(BACK_UNTIL(back_is(&b, "5")));
+	vifs_end();
+}
+
 /* ---- a frontend that lied ------------------------------------------------ */
 
 static void lie(struct guest *g)
@@ -217,6 +312,8 @@ UNIT_MAIN("net_vif", UNIT_TEST(two_guests_connect_and_frames_cross),
 	  UNIT_TEST(what_was_made_anew_is_nobodys_successor),
 	  UNIT_TEST(a_worker_that_died_before_connected_has_consumed_nothing),
 	  UNIT_TEST(a_closing_vif_is_served_until_its_frontend_closes),
+	  UNIT_TEST(a_multicast_filter_is_asked_for_at_any_time),
+	  UNIT_TEST(room_before_frames_is_agreed_by_reconfiguring),
 	  UNIT_TEST(a_vif_that_lied_is_closed_until_it_is_enabled),
 	  UNIT_TEST(enabled_it_begins_without_a_move_of_its_frontend),
 	  UNIT_TEST(a_disabled_vif_is_detached_as_any_other),

@@ -13,18 +13,19 @@
 
 #define S XENBUS_NR_STATES
 
-/* . nothing  A announce  C connect  D disconnect  R reset  X impossible */
+/* . nothing  A announce  C connect  D disconnect  R reset  F reconfigure
+ * T return  X impossible */
 static const char *const golden[2][S] = {
 	/* theirs:           012345678 */
 	[XENBUS_BACKEND] = { ".........",   /* Unknown */
 			     "AAAAAAAAA",   /* Initialising */
 			     "...CCD.XX",   /* InitWait */
 			     ".........",   /* Initialised */
-			     "DDD..DDXX",   /* Connected */
+			     "DDD..DDFX",   /* Connected */
 			     "DDD..DDDD",   /* Closing */
 			     ".R.......",   /* Closed */
 			     ".........",   /* Reconfiguring */
-			     "........." }, /* Reconfigured */
+			     "DDDTTDD.X" }, /* Reconfigured */
 	[XENBUS_FRONTEND] = { ".........", "..A......", ".........",
 			      "D...CDDXX", "DDD..DD..", "DD...DDDD",
 			      "..R......", ".........", "........." },
@@ -38,6 +39,8 @@ static char letter(enum xenbus_action action)
 	case XENBUS_DO_CONNECT: return 'C';
 	case XENBUS_DO_DISCONNECT: return 'D';
 	case XENBUS_DO_RESET: return 'R';
+	case XENBUS_DO_RECONFIGURE: return 'F';
+	case XENBUS_DO_RETURN: return 'T';
 	case XENBUS_DO_IMPOSSIBLE: return 'X';
 	}
 	return '?';
@@ -80,7 +83,7 @@ static void treats_states_out_of_range_as_unknown(void)
 static void allows_exactly_the_switches_of_the_golden_table(void)
 {
 	static const char *const rows[S] = {
-		"11.......", ".111.11..", ".11.111..", ".1.1111..", ".1..1111.",
+		"11.......", ".111.11..", ".11.111..", ".1.1111..", ".1..11111",
 		".1...11..", ".1....1..", ".1...1111", ".1..111.1",
 	};
 
@@ -135,7 +138,11 @@ static void asks_only_for_switches_that_are_allowed(void)
 				case XENBUS_DO_ANNOUNCE:
 					to = announced(role);
 					break;
+				case XENBUS_DO_RECONFIGURE:
+					to = XenbusStateReconfigured;
+					break;
 				case XENBUS_DO_CONNECT:
+				case XENBUS_DO_RETURN:
 					to = XenbusStateConnected;
 					break;
 				case XENBUS_DO_RESET:
@@ -156,7 +163,9 @@ static enum xenbus_state apply(int role, enum xenbus_state ours, int theirs)
 	switch (react(role, (int)ours, theirs)) {
 	case XENBUS_DO_NOTHING: return ours;
 	case XENBUS_DO_ANNOUNCE: return announced(role);
-	case XENBUS_DO_CONNECT: return XenbusStateConnected;
+	case XENBUS_DO_RECONFIGURE: return XenbusStateReconfigured;
+	case XENBUS_DO_CONNECT:
+	case XENBUS_DO_RETURN: return XenbusStateConnected;
 	case XENBUS_DO_RESET: return XenbusStateInitialising;
 	case XENBUS_DO_DISCONNECT:
 	case XENBUS_DO_IMPOSSIBLE: return after(role, ours, theirs);
