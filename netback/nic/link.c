@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <linux/if.h>
+#include <linux/if_arp.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <string.h>
@@ -109,6 +110,42 @@ out:
 	if (br)
 		rtnl_link_put(br);
 	nl_socket_free(sock);
+	return err;
+}
+
+static int check_link(struct rtnl_link *link, const char *ifname, char *why,
+		      size_t why_size)
+{
+	if (rtnl_link_get_arptype(link) != ARPHRD_ETHER)
+		return explain(-EINVAL, why, why_size, "interface", ifname,
+			       "; it is not Ethernet");
+	if (!(rtnl_link_get_flags(link) & IFF_UP))
+		return explain(-ENETDOWN, why, why_size, "interface", ifname,
+			       "; bring it up with `ip link set NAME up`");
+	return 0;
+}
+
+int link_find(const char *ifname, struct link_info *ret, char *why,
+	      size_t why_size)
+{
+	struct rtnl_link *link;
+	struct nl_sock *sock;
+	int err = connect_route(&sock);
+
+	if (err)
+		return explain(err, why, why_size, "netlink for", ifname, "");
+	err = rtnl_link_get_kernel(sock, 0, ifname, &link);
+	nl_socket_free(sock);
+	if (err)
+		return explain(nl_errno(err), why, why_size, "interface",
+			       ifname, "");
+	err = check_link(link, ifname, why, why_size);
+	if (!err)
+		*ret = (struct link_info){
+			.ifindex = rtnl_link_get_ifindex(link),
+			.mtu = rtnl_link_get_mtu(link),
+		};
+	rtnl_link_put(link);
 	return err;
 }
 

@@ -11,7 +11,11 @@
 #include "netback/nic.h"
 
 extern const struct nic_ops nic_tap;
+extern const struct nic_ops nic_af_packet;
 extern const struct nic_ops nic_null;
+
+/* One sentence of what was tried, and why it failed. Returns err. */
+int nic_explain(int err, char *why, size_t why_size, const char *what);
 
 /*
  * Enslave the interface ifname to the kernel bridge of that name, give it the
@@ -21,6 +25,20 @@ extern const struct nic_ops nic_null;
  */
 int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
 		 char *why, size_t why_size) PV_MUST_CHECK;
+
+/* An Ethernet interface that is there already. */
+struct link_info {
+	int ifindex;
+	uint32_t mtu;
+};
+
+/*
+ * Find an interface to send and receive on; nothing of it is changed. Monitor
+ * only. On failure why gets one clear sentence. -ENODEV no such interface;
+ * -EINVAL it is not Ethernet; -ENETDOWN it is not up.
+ */
+int link_find(const char *ifname, struct link_info *ret, char *why,
+	      size_t why_size) PV_MUST_CHECK;
 
 /*
  * desc->ifname, and desc->master when there is one, as they are now: up, and

@@ -37,17 +37,6 @@ struct tap {
 
 _Static_assert(NIC_QUEUES_MAX <= NIC_FDS_MAX, "a descriptor for each queue");
 
-static int explain(int err, char *why, size_t why_size, const char *what)
-{
-	if (str_printf(why, why_size, "%s: %s%s", what, strerror(-err),
-		       err == -EPERM || err == -EACCES
-			       ? "; it needs root or CAP_NET_ADMIN"
-			       : "") < 0 &&
-	    why_size)
-		why[0] = '\0';
-	return err;
-}
-
 static void close_queues(const int *fds, uint32_t nr)
 {
 	while (nr)
@@ -64,19 +53,20 @@ static int open_queue(char ifname[NIC_NAME_MAX], bool several, int *ret_fd,
 
 	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return explain(-errno, why, why_size, "opening /dev/net/tun");
+		return nic_explain(-errno, why, why_size,
+				   "opening /dev/net/tun");
 	if (several)
 		ifr.ifr_flags |= IFF_MULTI_QUEUE;
 	memcpy(ifr.ifr_name, ifname, NIC_NAME_MAX);
 	if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
-		err = explain(-errno, why, why_size, "making a TAP");
+		err = nic_explain(-errno, why, why_size, "making a TAP");
 		goto fail;
 	}
 	if (ioctl(fd, TUNSETVNETHDRSZ, &hdr_bytes) < 0 ||
 	    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) <
 		    0) {
-		err = explain(-errno, why, why_size,
-			      "setting the TAP's offloads");
+		err = nic_explain(-errno, why, why_size,
+				  "setting the TAP's offloads");
 		goto fail;
 	}
 	memcpy(ifname, ifr.ifr_name, NIC_NAME_MAX);
@@ -96,7 +86,7 @@ static int tap_acquire(const struct nic_request *req, struct nic_desc *desc,
 
 	_Static_assert(NIC_NAME_MAX == IFNAMSIZ, "names");
 	if (str_printf(d.master, sizeof(d.master), "%s", req->name) < 0)
-		return explain(-ENAMETOOLONG, why, why_size, "the bridge");
+		return nic_explain(-ENAMETOOLONG, why, why_size, "the bridge");
 	while (!err && d.nr_queues < req->nr_queues) {
 		err = open_queue(d.ifname, req->nr_queues > 1,
 				 &fds[d.nr_queues], why, why_size);

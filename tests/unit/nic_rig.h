@@ -200,6 +200,22 @@ static inline bool begin_queues(uint32_t nr_queues)
 	return true;
 }
 
+/* A socket in place of the driver's own. */
+static inline void make_wire(const char *driver)
+{
+	int room = 1 << 20, wire[2];
+
+	must(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			 0, wire),
+	     "a socket pair");
+	far_fd = wire[1];
+	must(!setsockopt(far_fd, SOL_SOCKET, SO_SNDBUFFORCE, &room,
+			 sizeof(room)),
+	     "SO_SNDBUFFORCE");
+	desc = (struct nic_desc){ .mtu = MTU, .nr_queues = 1, .nr_fds = 1 };
+	must(!nic_by_name(driver)->open(&desc, wire, &nic), "opening");
+}
+
 static inline void end(void)
 {
 	if (nic)

@@ -15,23 +15,9 @@ static const char *far_name(void)
 	return desc.ifname;
 }
 
-/* A socket in place of the TAP. */
 static void make_socket(void)
 {
-	static const struct nic_desc fake = {
-		.driver = "tap", .mtu = MTU, .nr_queues = 1, .nr_fds = 1
-	};
-	int room = 1 << 20, wire[2];
-
-	must(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC,
-			 0, wire),
-	     "a socket pair");
-	far_fd = wire[1];
-	must(!setsockopt(far_fd, SOL_SOCKET, SO_SNDBUFFORCE, &room,
-			 sizeof(room)),
-	     "SO_SNDBUFFORCE");
-	desc = fake;
-	must(!nic_by_name("tap")->open(&desc, wire, &nic), "opening");
+	make_wire("tap");
 }
 
 static const char *const interfaces[] = { "br0", NULL };
