@@ -8,8 +8,6 @@
 #include "blkfront/blkfront.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +18,7 @@
 
 #include "blkfront/private.h"
 #include "util/clock.h"
+#include "util/solo.h"
 
 #define DEFAULT_BUF_BYTES  (4u << 20)
 #define DEFAULT_TIMEOUT_NS (10 * NS_PER_S)
@@ -68,31 +67,6 @@ static int open_descriptors(struct blkfront *bf)
 	return err;
 }
 
-/*
- * Two processes that drive one disk would each take the connection from the
- * other, for ever. So one of them holds a lock, a byte of RUN/lock, that ends
- * with it. Without the right to open that file there is no protection.
- */
-static int lock_disk(struct blkfront *bf, const char *run_dir, domid_t domid)
-{
-	struct flock lock = {
-		.l_type = F_WRLCK,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)((uint64_t)domid << 32 | bf->handle),
-		.l_len = 1,
-	};
-	char path[PATH_MAX];
-
-	if (str_printf(path, sizeof(path), "%s/lock", run_dir) < 0)
-		return 0;
-	bf->lock_fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (bf->lock_fd < 0)
-		return 0;
-	if (fcntl(bf->lock_fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	return errno == EAGAIN || errno == EACCES ? -EBUSY : 0;
-}
-
 static int open_domain(struct blkfront *bf,
 		       const struct blkfront_config *config, char *why,
 		       size_t why_size)
@@ -110,7 +84,7 @@ static int open_domain(struct blkfront *bf,
 		    config->domid, dir, strerrordesc_np(-err));
 		return err;
 	}
-	err = lock_disk(bf, dir, config->domid);
+	err = solo_take(dir, SOLO_VBD, config->domid, bf->handle, &bf->lock_fd);
 	if (err) {
 		say(why, why_size,
 		    "disk %u of domain %u is in use by another process",

@@ -19,6 +19,7 @@
 #include "netfront/private.h"
 #include "util/clock.h"
 #include "util/num.h"
+#include "util/solo.h"
 
 #define DEFAULT_TIMEOUT_NS (10 * NS_PER_S)
 /* How long closing may wait for the backend. */
@@ -74,14 +75,21 @@ static int open_domain(struct netfront *nf,
 	const char *dir =
 		config->run_dir ? config->run_dir : platform_run_dir();
 	struct epoll_event ev = { .events = EPOLLIN };
-	int err = platform_lite_open(config->run_dir, config->domid,
-				     &nf->platform);
+	int err;
 
+	err = platform_lite_open(config->run_dir, config->domid, &nf->platform);
 	if (err) {
 		say(why, why_size,
 		    "cannot act as domain %u of %s: %s (is brokerd "
 		    "running there, does the domain exist, is it yours?)",
 		    config->domid, dir, strerrordesc_np(-err));
+		return err;
+	}
+	err = solo_take(dir, SOLO_VIF, config->domid, nf->handle, &nf->lock_fd);
+	if (err) {
+		say(why, why_size,
+		    "vif %u of domain %u is in use by another process",
+		    config->handle, config->domid);
 		return err;
 	}
 	err = xs_open(platform_store_connector, nf->platform, &nf->xs);
@@ -187,6 +195,8 @@ static void free_all(struct netfront *nf)
 		close(nf->timer_fd);
 	if (nf->epoll_fd >= 0)
 		close(nf->epoll_fd);
+	if (nf->lock_fd >= 0)
+		close(nf->lock_fd);
 	pthread_mutex_destroy(&nf->info_lock);
 	free(nf);
 }
@@ -203,7 +213,7 @@ static struct netfront *new_netfront(const struct netfront_config *config)
 		free(nf);
 		return NULL;
 	}
-	nf->epoll_fd = nf->timer_fd = -1;
+	nf->epoll_fd = nf->timer_fd = nf->lock_fd = -1;
 	nf->handle = config->handle;
 	pthread_mutex_init(&nf->info_lock, NULL);
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
@@ -275,22 +285,31 @@ bool netfront_link_up(struct netfront *nf)
 	return info.link_up;
 }
 
+struct netfront_stats netfront_queue_stats(struct netfront_queue *q)
+{
+	struct netfront_stats stats;
+
+	net_owner_lock(q);
+	stats = q->stats;
+	net_owner_unlock(q);
+	return stats;
+}
+
 struct netfront_stats netfront_stats(struct netfront *nf)
 {
 	struct netfront_stats sum = { 0 };
 
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
-		struct netfront_queue *q = &nf->queues[i];
+		struct netfront_stats one =
+			netfront_queue_stats(&nf->queues[i]);
 
-		net_owner_lock(q);
-		sum.tx_packets += q->stats.tx_packets;
-		sum.tx_bytes += q->stats.tx_bytes;
-		sum.tx_errors += q->stats.tx_errors;
-		sum.tx_dropped += q->stats.tx_dropped;
-		sum.rx_packets += q->stats.rx_packets;
-		sum.rx_bytes += q->stats.rx_bytes;
-		sum.rx_errors += q->stats.rx_errors;
-		net_owner_unlock(q);
+		sum.tx_packets += one.tx_packets;
+		sum.tx_bytes += one.tx_bytes;
+		sum.tx_errors += one.tx_errors;
+		sum.tx_dropped += one.tx_dropped;
+		sum.rx_packets += one.rx_packets;
+		sum.rx_bytes += one.rx_bytes;
+		sum.rx_errors += one.rx_errors;
 	}
 	return sum;
 }

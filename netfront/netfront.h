@@ -25,7 +25,7 @@
  *   its owner, under a lock of their own.
  * - netfront_send, _recv and so on are those of queue 0, whose owner serves the
  *   store as well: it has to poll or to sleep on netfront_fd, always.
- * - Any thread may call netfront_info, _link_up and _stats.
+ * - Any thread may call netfront_info, _link_up, _stats and _queue_stats.
  * - netfront_close is called when no other thread is in here any more.
  *
  * A backend may have fewer queues than were asked for: those from
@@ -72,7 +72,7 @@ struct netfront_info {
 	bool sg, gso_tcpv4, gso_tcpv6, csum_v6;
 };
 
-/* Of all queues, since opening; the names are those of `ip -s link`. */
+/* Since opening; the names are those of `ip -s link`. */
 struct netfront_stats {
 	uint64_t tx_packets, tx_bytes;
 	uint64_t tx_errors;  /* slots that the backend answered with an error */
@@ -105,17 +105,19 @@ struct netfront_frame {
 
 /*
  * Connect. why (may be NULL) gets one clear sentence on failure: -ENOENT no
- * such vif; -ETIMEDOUT no backend; -EINVAL the config.
+ * such vif; -ETIMEDOUT no backend; -EBUSY another process has the vif open;
+ * -EINVAL the config.
  */
 int netfront_open(const struct netfront_config *config, struct netfront **ret,
 		  char *why, size_t why_size) NETFRONT_MUST_CHECK;
 void netfront_close(struct netfront *nf); /* NULL is fine */
 void netfront_info(struct netfront *nf, struct netfront_info *ret);
 bool netfront_link_up(struct netfront *nf);
-struct netfront_stats netfront_stats(struct netfront *nf);
+struct netfront_stats netfront_stats(struct netfront *nf); /* all queues' */
 
 /* Queue nr < config.nr_queues, else NULL. */
 struct netfront_queue *netfront_queue(struct netfront *nf, uint32_t nr);
+struct netfront_stats netfront_queue_stats(struct netfront_queue *q);
 
 /*
  * Room for nr (<= NETFRONT_BURST_MAX) frames of at most room_bytes each (<=

@@ -125,6 +125,7 @@ struct netfront {
 	struct netfront_queue *queues;
 	uint32_t nr_queues; /* the program's; constant */
 	uint32_t handle;
+	int lock_fd; /* no other process drives this vif; -1: cannot be known */
 
 	enum link_state link;
 	int lost;    /* why the vif is lost for good: -errno; 0: it is not */

@@ -178,8 +178,13 @@ static void every_queue_has_an_owner_of_its_own(void)
 					     &owners[i]));
 	}
 	for (unsigned i = 0; i < 3; i++) {
+		struct netfront_stats stats;
+
 		pthread_join(owners[i].thread, NULL);
 		UNIT_CHECK(owners[i].nr == 5000);
+		stats = netfront_queue_stats(owners[i].q);
+		UNIT_CHECK(stats.tx_packets == 5000 &&
+			   stats.rx_packets == 5000);
 	}
 	netfront_close(nf);
 	net_backend_stop(&be);
@@ -259,6 +264,25 @@ static void what_cannot_be_opened_is_said(void)
 
 /* ---- deaths and changes ----------------------------------------------------
  */
+
+static void a_vif_is_opened_by_one_at_a_time(void)
+{
+	struct net_backend be = { 0 };
+	struct netfront *nf, *second = NULL;
+
+	UNIT_REQUIRE(begin(&be, 1, &nf) == 0);
+	UNIT_CHECK(open_front(1, &second) == -EBUSY);
+	UNIT_CHECK(strstr(why, "in use") != NULL && second == NULL);
+	UNIT_CHECK(echo(netfront_queue(nf, 0), 100) == 100);
+	netfront_close(nf);
+	net_backend_stop(&be);
+	/* The lock went with it. */
+	be = (struct net_backend){ 0 };
+	UNIT_REQUIRE(net_backend_start(&be, &rig) == 0);
+	UNIT_REQUIRE(open_front(1, &nf) == 0);
+	UNIT_CHECK(echo(netfront_queue(nf, 0), 100) == 100);
+	finish(&be, nf);
+}
 
 static void the_link_follows_the_backend(void)
 {
@@ -352,6 +376,7 @@ UNIT_MAIN(
 	UNIT_TEST(a_backend_without_features_has_one_channel_and_short_frames),
 	UNIT_TEST(a_backend_that_cannot_copy_is_refused),
 	UNIT_TEST(what_cannot_be_opened_is_said),
+	UNIT_TEST(a_vif_is_opened_by_one_at_a_time),
 	UNIT_TEST(the_link_follows_the_backend),
 	UNIT_TEST(carrier_and_mtu_follow_the_store),
 	UNIT_TEST(a_detached_vif_is_lost_for_good))
