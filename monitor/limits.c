@@ -120,22 +120,37 @@ static void apply(struct device_limits *l)
 	l->apply(l->arg, &limiters);
 }
 
+/* The name of the node that its rates are in: of interfaces there are two. */
+static const char *rates_node(struct device_limits *l)
+{
+	char text[2];
+
+	if (l->groups->words == LIMITER_NETWORKS &&
+	    xs_read_str(l->dev->xs, XS_NO_TXN, l->dev->node, LIMIT_RATES, text,
+			sizeof(text)) == -ENOENT)
+		return LIMIT_RATE_XL;
+	return LIMIT_RATES;
+}
+
 static bool look_at_rates(struct device_limits *l)
 {
+	const char *node = rates_node(l);
 	struct limiter_rates rates;
 	char text[LIMITER_TEXT_MAX];
-	int err = read_text(l->dev->xs, l->dev->node, "limit-rates", text,
-			    sizeof(text));
+	int err = read_text(l->dev->xs, l->dev->node, node, text, sizeof(text));
 
 	if (err || !strcmp(text, l->rates_seen))
 		return false;
 	memcpy(l->rates_seen, text, sizeof(text));
-	err = limiter_parse(l->groups->words, text, &rates);
+	if (*text && !strcmp(node, LIMIT_RATE_XL))
+		err = limiter_parse_xl(text, &rates);
+	else
+		err = limiter_parse(l->groups->words, text, &rates);
 	if (err) {
 		log_limited(&l->dev->limit, LOG_WARN,
-			    "%s: limit-rates: '%s' is refused: %s; the limits "
-			    "stay as they were",
-			    l->dev->name, text, strerrordesc_np(-err));
+			    "%s: %s: '%s' is refused: %s; the limits stay as "
+			    "they were",
+			    l->dev->name, node, text, strerrordesc_np(-err));
 		return false;
 	}
 	limiter_set(&l->limiter, &rates, clock_now_ns());

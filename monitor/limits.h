@@ -4,7 +4,8 @@
  * read strictly and obeyed at once.
  *
  *	DIR/limit-rates		the device's own, as limiter_parse() reads them
- *	DIR/limit-group		the name of its group
+ *	DIR/rate		an interface's without limit-rates, as libxl
+ *writes it: limiter_parse_xl() DIR/limit-group		the name of its group
  *	/local/domain/B/GROUPS/NAME	the rates that all devices of driver
  *				domain B with this group share
  *
@@ -21,6 +22,8 @@
 #include "xenbus/xenbus.h"
 
 #define LIMIT_GROUP_NAME_MAX 32
+#define LIMIT_RATES	     "limit-rates"
+#define LIMIT_RATE_XL	     "rate"
 
 struct limit_group;
 

@@ -165,7 +165,8 @@ void vif_changed(struct xenbus_device *dev, const char *node)
 		vif_capture_look(&v->capture, dev, &v->queues);
 	if (vif_rules_is_node(node))
 		look_at(v, read_rules);
-	if (concerns(node, "limit-rates") || concerns(node, "limit-group"))
+	if (concerns(node, LIMIT_RATES) || concerns(node, LIMIT_RATE_XL) ||
+	    concerns(node, "limit-group"))
 		limits_changed(&v->limits);
 	if (concerns(node, "statistics/request"))
 		stats_changed(&v->stats, v->queues.port ? v->queues.nr : 0,

@@ -126,6 +126,41 @@ int limiter_parse(enum limiter_words words, const char *text,
 	return err;
 }
 
+#define US_PER_S  1000000u
+#define US_PER_MS 1000u
+
+int limiter_parse_xl(const char *text, struct limiter_rates *ret)
+{
+	struct limiter_rates rates = { .burst_ms = LIMITER_BURST_MS_DEFAULT };
+	size_t len = strcspn(text, ",");
+	uint64_t bytes, us, per_second;
+	char number[24];
+	int err = -EINVAL;
+
+	if (text[len] && len < sizeof(number)) {
+		memcpy(number, text, len);
+		number[len] = '\0';
+		err = num_parse_u64(number, UINT64_MAX, &bytes);
+	}
+	if (!err)
+		err = num_parse_u64(text + len + 1, UINT32_MAX, &us);
+	if (err)
+		return err;
+	if (us) {
+		if (bytes > UINT64_MAX / US_PER_S)
+			return -ERANGE;
+		per_second = bytes * US_PER_S / us;
+		if (per_second < LIMITER_BYTES_MIN ||
+		    per_second > LIMITER_RATE_MAX ||
+		    us > (uint64_t)LIMITER_BURST_MS_MAX * US_PER_MS)
+			return -ERANGE;
+		rates.per_second[LIMITER_WRITE_BYTES] = per_second;
+		rates.burst_ms = (uint32_t)((us + US_PER_MS - 1) / US_PER_MS);
+	}
+	*ret = rates;
+	return 0;
+}
+
 int limiter_format(enum limiter_words words, const struct limiter_rates *rates,
 		   char *buf, size_t size)
 {

@@ -68,7 +68,13 @@ struct limiter_rates {
  */
 int limiter_parse(enum limiter_words words, const char *text,
 		  struct limiter_rates *ret) PV_MUST_CHECK;
-/* The same text; -ENAMETOOLONG. Returns its length. */
+/*
+ * "BYTES,USEC", as libxl writes an interface's rate: so many bytes to be sent
+ * in so many microseconds, which is also what may be saved up; 0 microseconds
+ * are no limit. -EINVAL, -ERANGE.
+ */
+int limiter_parse_xl(const char *text, struct limiter_rates *ret) PV_MUST_CHECK;
+/* limiter_parse's text; -ENAMETOOLONG. Returns its length. */
 #define LIMITER_TEXT_MAX 256
 int limiter_format(enum limiter_words words, const struct limiter_rates *rates,
 		   char *buf, size_t size) PV_MUST_CHECK;

@@ -279,6 +279,55 @@ static void knows_the_words_of_networks(void)
 		   -EINVAL);
 }
 
+static void understands_a_rate_as_libxl_writes_it(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t per_second;
+		uint32_t burst_ms;
+	} right[] = {
+		{ "62500,50000", 1250000, 50 },
+		{ "4096,1000000", 4096, 1000 },
+		{ "41,10000", 4100, 10 },
+		{ "1000,1", 1000000000, 1 },
+		{ "18446744073709551615,0", 0, LIMITER_BURST_MS_DEFAULT },
+	};
+	static const struct {
+		const char *text;
+		int err;
+	} wrong[] = {
+		{ "", -EINVAL },
+		{ "62500", -EINVAL },
+		{ ",50000", -EINVAL },
+		{ "62500,", -EINVAL },
+		{ "62500,50000,1", -EINVAL },
+		{ "62500, 50000", -EINVAL },
+		{ "0x10,50000", -EINVAL },
+		{ "000000000000000000000062500,50000", -EINVAL },
+		{ "0,50000", -ERANGE },
+		{ "204,50000", -ERANGE },
+		{ "18446744073709551615,1", -ERANGE },
+		{ "1099512,1", -ERANGE },
+		{ "1000000000,60000001", -ERANGE },
+		{ "1000000000,4294967296", -ERANGE },
+	};
+	struct limiter_rates rates;
+
+	for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
+		UNIT_CHECK(limiter_parse_xl(right[i].text, &rates) == 0);
+		UNIT_CHECK(rates.per_second[LIMITER_WRITE_BYTES] ==
+			   right[i].per_second);
+		UNIT_CHECK(rates.burst_ms == right[i].burst_ms);
+		UNIT_CHECK(!rates.per_second[LIMITER_READ_BYTES] &&
+			   !rates.per_second[LIMITER_OPS]);
+	}
+	rates.burst_ms = 77;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		UNIT_CHECK(limiter_parse_xl(wrong[i].text, &rates) ==
+			   wrong[i].err);
+	UNIT_CHECK(rates.burst_ms == 77);
+}
+
 static void refuses_text_that_is_no_limit(void)
 {
 	static const struct {
@@ -329,4 +378,5 @@ UNIT_MAIN("limiter", UNIT_TEST(holds_operations_to_their_rate),
 	  UNIT_TEST(holds_over_several_threads),
 	  UNIT_TEST(reads_and_writes_text),
 	  UNIT_TEST(knows_the_words_of_networks),
+	  UNIT_TEST(understands_a_rate_as_libxl_writes_it),
 	  UNIT_TEST(refuses_text_that_is_no_limit))

@@ -214,6 +214,47 @@ static void room_before_frames_is_agreed_by_reconfiguring(void)
 	vifs_end();
 }
 
+/* ---- what a toolstack may change ----------------------------------------- */
+
+/* Take the answers that have come; how many. */
+static unsigned nr_answered(struct guest *g)
+{
+	struct netif_tx_response rsp;
+	unsigned nr = 0;
+
+	for (; ring_front_pending(&g->q[0].tx) > 0; nr++)
+		ring_front_get(&g->q[0].tx, &rsp, sizeof(rsp));
+	return nr;
+}
+
+static void a_rate_of_libxls_is_obeyed_where_there_is_no_other(void)
+{
+	unsigned nr;
+
+	vifs_connect();
+	back_set(&a, "rate", "4096,1000000");
+	for (unsigned i = 0; i < 10; i++)
+		back_turn();
+	for (unsigned i = 0; i < 20; i++)
+		tx_request(&a, tx_frame(&a, &b, i, 1000));
+	tx_show(&a);
+	usleep(50000);
+	nr = nr_answered(&a);
+	UNIT_CHECK(nr <= 6);
+	back_set(&a, "limit-rates", "");
+	UNIT_CHECK(BACK_UNTIL((nr += nr_answered(&a)) == 20));
+	/* What makes no sense changes nothing. */
+	UNIT_CHECK(back_rm(&a, "limit-rates"));
+	back_set(&a, "rate", "4096");
+	for (unsigned i = 0; i < 10; i++)
+		back_turn();
+	for (unsigned i = 0; i < 20; i++)
+		tx_request(&a, tx_frame(&a, &b, i, 1000));
+	tx_show(&a);
+	UNIT_CHECK(AWAIT((nr += nr_answered(&a)) == 40));
+	vifs_end();
+}
+
 /* ---- a frontend that lied ------------------------------------------------ */
 
 static void lie(struct guest *g)
@@ -314,6 +355,7 @@ UNIT_MAIN("net_vif", UNIT_TEST(two_guests_connect_and_frames_cross),
 	  UNIT_TEST(a_closing_vif_is_served_until_its_frontend_closes),
 	  UNIT_TEST(a_multicast_filter_is_asked_for_at_any_time),
 	  UNIT_TEST(room_before_frames_is_agreed_by_reconfiguring),
+	  UNIT_TEST(a_rate_of_libxls_is_obeyed_where_there_is_no_other),
 	  UNIT_TEST(a_vif_that_lied_is_closed_until_it_is_enabled),
 	  UNIT_TEST(enabled_it_begins_without_a_move_of_its_frontend),
 	  UNIT_TEST(a_disabled_vif_is_detached_as_any_other),
