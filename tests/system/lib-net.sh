@@ -133,18 +133,19 @@ ping_whole() {
 	ping_ok "$@" | grep ', 0% packet loss'
 }
 
-# iperf SECONDS FROM TO ADDRESS [OPTION...]: bits per second, if every stream
-# had some; what it measured is in $TMP/iperf.json.
+# iperf SECONDS|BYTES FROM TO ADDRESS [OPTION...]: bits per second, if every
+# stream had some; what it measured is in $TMP/iperf.json.
 iperf() {
-	seconds=$1 from=$2 to=$3 address=$4
+	case $1 in *[KM]) until=-n ;; *) until=-t ;; esac
+	much=$1 from=$2 to=$3 address=$4
 	shift 4
 	: >"$TMP/iperf.server"
-	in_ns "$to" timeout -k 5 $((seconds + 40)) \
+	in_ns "$to" timeout -k 5 60 \
 		iperf3 -s -1 --forceflush >"$TMP/iperf.server" 2>&1 &
 	server=$!
 	wait_for 5 grep -q listening "$TMP/iperf.server"
-	in_ns "$from" timeout -k 5 $((seconds + 20)) iperf3 -c "$address" \
-		-t "$seconds" -J "$@" >"$TMP/iperf.json" || return 1
+	in_ns "$from" timeout -k 5 40 iperf3 -c "$address" "$until" "$much" \
+		-J "$@" >"$TMP/iperf.json" || return 1
 	wait "$server"
 	python3 -c 'import json, sys
 end = json.load(open(sys.argv[1]))["end"]
