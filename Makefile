@@ -174,6 +174,8 @@ $(patsubst %,$(BUILD)/tests/unit/%,store_nomem store_journal_nomem): \
 $(BUILD)/tests/hostile/blk_denied: WRAP := -Wl,--wrap=calloc
 # A switch whose table is hashed alike each time.
 $(BUILD)/tests/unit/net_switch_model: WRAP := -Wl,--wrap=getrandom
+# An uplink of the test's own.
+$(BUILD)/tests/unit/net_cut: WRAP := -Wl,--wrap=nic_by_name
 # A frontend that does not know features.
 $(BUILD)/tests/system/blk_model: \
 	WRAP := -Wl,--wrap=xs_printf,--wrap=xs_read_u32_default

@@ -37,6 +37,28 @@ static const void *piece(const struct frame *frame, unsigned part,
 	return (const void *)(uintptr_t)frame->parts[part - 1].base;
 }
 
+/* The next bytes that lie in one piece, at most max of them: *ret_bytes. */
+static const uint8_t *advance(const struct frame *frame,
+			      struct frame_cursor *at, size_t max,
+			      uint32_t *ret_bytes)
+{
+	uint32_t have;
+	const uint8_t *from = piece(frame, at->part, &have);
+	uint32_t n = have - at->offset;
+
+	from += at->offset;
+	if (n > max)
+		n = (uint32_t)max;
+	at->done_bytes += n;
+	at->offset += n;
+	if (at->offset == have) {
+		at->part++;
+		at->offset = 0;
+	}
+	*ret_bytes = n;
+	return from;
+}
+
 void frame_copy_out(const struct frame *frame, struct frame_cursor *at,
 		    void PV_SHARED *dst, size_t size_bytes)
 {
@@ -44,21 +66,41 @@ void frame_copy_out(const struct frame *frame, struct frame_cursor *at,
 
 	assert(size_bytes <= frame->size_bytes - at->done_bytes);
 	while (size_bytes) {
-		uint32_t have;
-		const uint8_t *from = piece(frame, at->part, &have);
-		size_t n = have - at->offset;
+		uint32_t n;
+		const uint8_t *from = advance(frame, at, size_bytes, &n);
 
-		if (n > size_bytes)
-			n = size_bytes;
-		copy(to, from + at->offset, n);
+		copy(to, from, n);
 		to += n;
 		size_bytes -= n;
-		at->done_bytes += (uint32_t)n;
-		at->offset += (uint32_t)n;
-		if (at->offset == have) {
-			at->part++;
-			at->offset = 0;
-		}
+	}
+}
+
+struct frame_cursor frame_seek(const struct frame *frame, uint32_t offset)
+{
+	struct frame_cursor at = { 0 };
+	uint32_t n;
+
+	assert(offset <= frame->size_bytes);
+	while (at.done_bytes < offset)
+		advance(frame, &at, offset - at.done_bytes, &n);
+	return at;
+}
+
+void frame_refer(const struct frame *frame, struct frame_cursor *at,
+		 size_t size_bytes, struct frame *to)
+{
+	assert(size_bytes <= frame->size_bytes - at->done_bytes);
+	while (size_bytes) {
+		uint32_t n;
+		const uint8_t *from = advance(frame, at, size_bytes, &n);
+
+		assert(to->nr_parts < FRAME_PARTS_MAX);
+		to->parts[to->nr_parts++] = (struct frame_part){
+			.base = (const void PV_SHARED *)from,
+			.size_bytes = n,
+		};
+		to->size_bytes += n;
+		size_bytes -= n;
 	}
 }
 
@@ -97,25 +139,43 @@ void frame_snapshot_head(struct frame *frame)
 		frame->nr_parts * sizeof(frame->parts[0]));
 }
 
-int frame_fill_csum(struct frame *frame, uint8_t *buf)
+/* Of the TCP or UDP header and what follows it. */
+static uint64_t sum_l4(const struct frame *frame,
+		       const struct packet_layout *layout)
 {
-	struct frame_cursor at = { 0 };
-	int err;
+	struct frame_cursor at = frame_seek(frame, layout->l4);
+	uint32_t done = 0;
+	uint64_t sum = 0;
 
-	frame_copy_out(frame, &at, (void PV_SHARED *)buf, frame->size_bytes);
-	err = packet_fill_csum(buf, frame->size_bytes);
-	if (err)
-		return err;
-	memcpy(frame->head, buf, frame->head_bytes);
-	frame->nr_parts = 0;
-	if (frame->size_bytes > frame->head_bytes) {
-		frame->parts[0].base =
-			(const void PV_SHARED *)(buf + frame->head_bytes);
-		frame->parts[0].size_bytes =
-			frame->size_bytes - frame->head_bytes;
-		frame->nr_parts = 1;
+	while (done < layout->l4_bytes) {
+		uint32_t n;
+		const uint8_t *from =
+			advance(frame, &at, layout->l4_bytes - done, &n);
+		uint16_t part = packet_sum_fold(packet_sum(from, n, 0));
+
+		/* Behind an odd number of bytes all words are shifted. */
+		sum += done & 1 ? __builtin_bswap16(part) : part;
+		done += n;
 	}
+	return sum;
+}
+
+void frame_fill_csum(struct frame *frame)
+{
+	const struct packet_layout *layout = &frame->layout;
+	uint16_t sum = packet_pseudo_sum(frame->head, layout);
+
+	memcpy(frame->head + layout->csum, &sum, sizeof(sum));
+	sum = packet_csum_of(layout, sum_l4(frame, layout));
+	memcpy(frame->head + layout->csum, &sum, sizeof(sum));
 	frame->meta.csum_blank = false;
 	frame->meta.data_validated = true;
-	return 0;
+}
+
+bool frame_csum_is_right(const struct frame *frame,
+			 const struct packet_layout *layout)
+{
+	uint64_t sum = packet_pseudo_sum(frame->head, layout);
+
+	return packet_sum_fold(sum + sum_l4(frame, layout)) == 0xffff;
 }

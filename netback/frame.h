@@ -54,6 +54,12 @@ void frame_write_shared(void PV_SHARED *dst, const void *src,
 void frame_copy_out(const struct frame *frame, struct frame_cursor *at,
 		    void PV_SHARED *dst, size_t size_bytes);
 
+/* A cursor at offset, at most frame->size_bytes. */
+struct frame_cursor frame_seek(const struct frame *frame, uint32_t offset);
+/* Append the next size_bytes of the frame to to, which then points at them. */
+void frame_refer(const struct frame *frame, struct frame_cursor *at,
+		 size_t size_bytes, struct frame *to);
+
 /* The pieces as the kernel's writev wants them; returns their number. */
 unsigned frame_iov(const struct frame *frame,
 		   struct iovec iov[FRAME_PARTS_MAX + 1]);
@@ -65,9 +71,12 @@ unsigned frame_iov(const struct frame *frame,
 void frame_snapshot_head(struct frame *frame);
 
 /*
- * Give the frame a whole checksum instead of a blank one. buf: size_bytes of
- * private memory, to which the frame then points.
+ * Give the frame a whole checksum instead of a blank one. A sender that changes
+ * its bytes before they are copied spoils its own frame.
  */
-int frame_fill_csum(struct frame *frame, uint8_t *buf) PV_MUST_CHECK;
+void frame_fill_csum(struct frame *frame);
+/* Of a frame whose checksum is not blank; layout: as packet_locate found it. */
+bool frame_csum_is_right(const struct frame *frame,
+			 const struct packet_layout *layout);
 
 #endif /* NETBACK_FRAME_H */

@@ -69,6 +69,11 @@ struct nic_ops {
 	const char *name;
 	const char *help; /* one line for --list-drivers */
 	/*
+	 * send takes whole checksums only, and nothing to be segmented: that
+	 * is done before.
+	 */
+	bool plain;
+	/*
 	 * Monitor: make the uplink of a switch; for tap, a TAP with a vnet
 	 * header enslaved to the kernel bridge of that name, up. why gets one
 	 * sentence on failure.

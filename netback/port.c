@@ -177,10 +177,6 @@ int vif_port_open(const struct vif_port_config *config, struct vif_port **ret,
 		.limiters = config->limiters,
 	};
 	err = flow_key_init(&p->key);
-	if (!err && ~can & (QUEUE_CSUM_IPV4 | QUEUE_CSUM_IPV6)) {
-		p->common.bounce = malloc(NIC_FRAME_MAX);
-		err = p->common.bounce ? 0 : -ENOMEM;
-	}
 	if (!err)
 		err = attach_record(p, &config->records[0]->vif);
 	if (!err)
@@ -202,7 +198,6 @@ void vif_port_close(struct vif_port *port, bool keep)
 	for (uint32_t i = 0; i < port->nr_queues; i++)
 		queue_close(port->queues[i], keep);
 	ctrl_ring_close(port->ctrl, keep);
-	free(port->common.bounce);
 	free(port);
 }
 

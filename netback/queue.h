@@ -64,7 +64,6 @@ struct queue_common {
 	domid_t domid;
 	struct switch_port *port; /* where their frames come from */
 	uint32_t features;	  /* QUEUE_* */
-	uint8_t *bounce;	  /* NIC_FRAME_MAX; needed without QUEUE_CSUM */
 	struct queue_wishes wishes;
 	struct mcast *mcast; /* addresses asked for */
 	queue_fault_fn *fault;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * queue_rx.c - frames to a guest: into the buffers that it has posted; see
- * queue.h. Neighbours: frame.c (the copy), record.c; port.c calls. Data thread.
+ * queue.h. Neighbours: frame.c (the copy), cut.c (frames too large for it),
+ * record.c; port.c calls. Data thread.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "netback/cut.h"
+#include "netback/nic.h"
 #include "netback/queue_private.h"
 
 /* Take over the buffers that the guest has posted by now. */
@@ -31,10 +34,15 @@ static const struct netif_rx_request *rx_buffer(const struct queue *q,
 	return &q->posted[idx & (RECORD_SLOTS - 1)];
 }
 
-static bool rx_can_take(const struct queue *q, const struct frame *frame,
-			uint32_t nr_pages)
+/* The largest frame that it takes. */
+static uint32_t rx_max_bytes(const struct queue *q)
 {
-	if (nr_pages > 1 && !(q->common->features & QUEUE_SG))
+	return q->common->features & QUEUE_SG ? NIC_FRAME_MAX : PV_PAGE_SIZE;
+}
+
+static bool rx_takes_whole(const struct queue *q, const struct frame *frame)
+{
+	if (frame->size_bytes > rx_max_bytes(q))
 		return false;
 	switch (frame->meta.gso) {
 	case PACKET_GSO_NONE: return true;
@@ -46,7 +54,7 @@ static bool rx_can_take(const struct queue *q, const struct frame *frame,
 
 static bool rx_needs_csum(const struct queue *q, const struct frame *frame)
 {
-	if (!frame->meta.csum_blank)
+	if (!frame->meta.csum_blank || frame->meta.gso != PACKET_GSO_NONE)
 		return false;
 	return !(q->common->features &
 		 (frame->layout.ipv6 ? QUEUE_CSUM_IPV6 : QUEUE_CSUM_IPV4));
@@ -182,10 +190,6 @@ static int rx_put(struct queue *q, const struct frame *frame,
 	uint32_t nr_extras = extras.nr;
 	int err;
 
-	if (!rx_can_take(q, frame, nr_pages)) {
-		q->traffic.rx_drops[TRAFFIC_DROP_UNABLE]++;
-		return -EOPNOTSUPP;
-	}
 	if (half_unanswered(&q->rx) < nr_pages + nr_extras) {
 		err = rx_fill(q);
 		if (err < 0) {
@@ -218,25 +222,47 @@ static bool rx_admit(struct queue *q, const struct frame *frame)
 				     worker_round_ns(&q->src));
 }
 
+/* In pieces, until one does not fit. 0: at least one did. */
+static int rx_put_cut(struct queue *q, const struct frame *frame,
+		      const struct queue_hash *hash)
+{
+	struct frame piece;
+	struct cut cut;
+	bool any = false;
+	int err = cut_begin(&cut, frame, rx_max_bytes(q));
+
+	if (err) {
+		q->traffic.rx_drops[TRAFFIC_DROP_UNABLE]++;
+		return err;
+	}
+	q->traffic.rx_cut++;
+	while (!err && cut_next(&cut, &piece)) {
+		if (rx_needs_csum(q, &piece))
+			frame_fill_csum(&piece);
+		err = rx_put(q, &piece, hash);
+		any |= !err;
+	}
+	if (err == -ENOBUFS)
+		q->traffic.rx_drops[TRAFFIC_DROP_FULL] += cut_left(&cut);
+	return any ? 0 : err;
+}
+
 int queue_deliver(struct queue *q, const struct frame *frame,
 		  const struct queue_hash *hash)
 {
-	struct frame plain;
-	int err;
+	struct frame whole;
 
 	if (!rx_admit(q, frame)) {
 		q->traffic.rx_drops[TRAFFIC_DROP_LIMIT]++;
 		return -EDQUOT;
 	}
-	if (frame->meta.gso != PACKET_GSO_NONE || !rx_needs_csum(q, frame))
+	if (!rx_takes_whole(q, frame))
+		return rx_put_cut(q, frame, hash);
+	if (!rx_needs_csum(q, frame))
 		return rx_put(q, frame, hash);
-	plain = *frame;
-	err = frame_fill_csum(&plain, q->common->bounce);
-	if (err) {
-		q->traffic.rx_drops[TRAFFIC_DROP_UNABLE]++;
-		return err;
-	}
-	return rx_put(q, &plain, hash);
+	whole = *frame;
+	frame_fill_csum(&whole);
+	return rx_put(q, &whole, hash);
 }
 
 void queue_flush(struct queue *q)

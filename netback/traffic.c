@@ -43,6 +43,7 @@ void traffic_add(struct traffic *to, const struct traffic *from,
 	to->rx_packets += from->rx_packets;
 	to->rx_bytes += from->rx_bytes;
 	to->rx_errors += from->rx_errors;
+	to->rx_cut += from->rx_cut;
 	for (unsigned i = 0; i < TRAFFIC_NR_DROPS; i++)
 		to->rx_drops[i] += from->rx_drops[i];
 	to->tx_packets += from->tx_packets;
@@ -88,6 +89,7 @@ void traffic_put(const struct traffic *a, struct figures *f)
 	figures_put(f, "rx_packets", "", a->rx_packets);
 	figures_put(f, "rx_bytes", "", a->rx_bytes);
 	figures_put(f, "rx_errors", "", a->rx_errors);
+	figures_put(f, "rx_cut", "", a->rx_cut);
 	figures_put(f, "rx_dropped", "", traffic_rx_dropped(a));
 	for (unsigned i = 0; i < TRAFFIC_NR_DROPS; i++)
 		figures_put(f, "rx_drop_", drop_names[i], a->rx_drops[i]);

@@ -38,6 +38,7 @@ enum traffic_drop {
 /* A zeroed one is valid. */
 struct traffic {
 	uint64_t rx_packets, rx_bytes, rx_errors;
+	uint64_t rx_cut; /* frames that became several for this guest */
 	uint64_t rx_drops[TRAFFIC_NR_DROPS];
 	uint64_t tx_packets, tx_bytes, tx_errors;
 	uint64_t tx_drops[SWITCH_NR_DROPS]; /* by the switch */

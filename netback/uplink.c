@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * uplink.c - frames between a NIC driver and the switch; see uplink.h.
- * Neighbours: nic/ (the interface itself), flow.c (which of its queues),
- * switch.c. Data thread.
+ * Neighbours: nic/ (the interface itself), flow.c (which of its queues), cut.c
+ * (frames too large for it), switch.c. Data thread.
  */
 #include "netback/uplink.h"
 
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netback/cut.h"
 #include "netback/flow.h"
 #include "util/log.h"
 
@@ -115,10 +116,10 @@ static unsigned choose_queue(const struct uplink *up, const struct frame *frame)
 	return flow_hash(&up->key, &flow) % up->nr_queues;
 }
 
-static int uplink_deliver(struct switch_port *port, const struct frame *frame)
+static int send_frame(struct uplink *up, unsigned queue,
+		      const struct frame *frame)
 {
-	struct uplink *up = container_of(port, struct uplink, port);
-	int err = up->nic->ops->send(up->nic, choose_queue(up, frame), frame);
+	int err = up->nic->ops->send(up->nic, queue, frame);
 
 	if (!err)
 		up->stats.sent++;
@@ -127,6 +128,38 @@ static int uplink_deliver(struct switch_port *port, const struct frame *frame)
 	else
 		up->stats.errors++;
 	return err;
+}
+
+/* In pieces, until there is no room for one. 0: there was for the first. */
+static int send_cut(struct uplink *up, unsigned queue,
+		    const struct frame *frame)
+{
+	struct frame piece;
+	struct cut cut;
+	bool any = false;
+	int err = cut_begin(&cut, frame, NIC_FRAME_MAX);
+
+	while (!err && cut_next(&cut, &piece)) {
+		frame_fill_csum(&piece);
+		err = send_frame(up, queue, &piece);
+		any |= !err;
+	}
+	return any ? 0 : err;
+}
+
+static int uplink_deliver(struct switch_port *port, const struct frame *frame)
+{
+	struct uplink *up = container_of(port, struct uplink, port);
+	unsigned queue = choose_queue(up, frame);
+	struct frame whole;
+
+	if (!up->nic->ops->plain || !frame->meta.csum_blank)
+		return send_frame(up, queue, frame);
+	if (frame->meta.gso != PACKET_GSO_NONE)
+		return send_cut(up, queue, frame);
+	whole = *frame;
+	frame_fill_csum(&whole);
+	return send_frame(up, queue, &whole);
 }
 
 static void uplink_flush(struct switch_port *port)

@@ -73,6 +73,12 @@ uint16_t packet_sum_fold(uint64_t sum); /* not inverted */
 /* Of the pseudo header: what a blank checksum field holds. */
 uint16_t packet_pseudo_sum(const uint8_t *head, const struct packet_layout *at);
 
+/*
+ * What belongs into the checksum field, by the sum of the TCP or UDP header and
+ * its payload, of which that field holds the pseudo header's.
+ */
+uint16_t packet_csum_of(const struct packet_layout *at, uint64_t sum);
+
 /* Fill a blank checksum in, over a whole frame in private memory. */
 int packet_fill_csum(uint8_t *frame, size_t size_bytes) PV_MUST_CHECK;
 

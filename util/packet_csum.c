@@ -48,6 +48,14 @@ uint16_t packet_pseudo_sum(const uint8_t *head, const struct packet_layout *at)
 	return packet_sum_fold(sum);
 }
 
+uint16_t packet_csum_of(const struct packet_layout *at, uint64_t sum)
+{
+	uint16_t csum = (uint16_t)~packet_sum_fold(sum);
+
+	/* UDP: 0 would mean that there is no checksum. */
+	return !csum && !at->tcp ? 0xffff : csum;
+}
+
 int packet_fill_csum(uint8_t *frame, size_t size_bytes)
 {
 	struct packet_layout at;
@@ -58,11 +66,7 @@ int packet_fill_csum(uint8_t *frame, size_t size_bytes)
 		return err;
 	sum = packet_pseudo_sum(frame, &at);
 	memcpy(frame + at.csum, &sum, sizeof(sum));
-	sum = (uint16_t)~packet_sum_fold(
-		packet_sum(frame + at.l4, at.l4_bytes, 0));
-	/* UDP: 0 would mean that there is no checksum. */
-	if (!sum && !at.tcp)
-		sum = 0xffff;
+	sum = packet_csum_of(&at, packet_sum(frame + at.l4, at.l4_bytes, 0));
 	memcpy(frame + at.csum, &sum, sizeof(sum));
 	return 0;
 }
