@@ -12,8 +12,7 @@
 
 /* "what: errno text" to the log and the directory. */
 PV_PRINTF(3, 0)
-static void __attribute__((format(printf, 3, 0)))
-say(struct xenbus_device *dev, int err, const char *fmt, va_list ap)
+static void say(struct xenbus_device *dev, int err, const char *fmt, va_list ap)
 {
 	char text[192], line[256];
 
