@@ -153,7 +153,8 @@ int queue_open(struct queue_common *common, struct queue_record *record,
 		return err;
 	}
 	q->src.fd = evtchn_fd(q->tx_ev);
-	q->src.extra_fd = q->rx_ev == q->tx_ev ? -1 : evtchn_fd(q->rx_ev);
+	q->src.extra_is_peers = q->rx_ev != q->tx_ev;
+	q->src.extra_fd = q->src.extra_is_peers ? evtchn_fd(q->rx_ev) : -1;
 	*ret = q;
 	return 0;
 }

@@ -20,7 +20,7 @@ dir=$(mktemp -d)
 
 alone='unit/limiter unit/spin unit/worker unit/worker_fair unit/worker_wait
 	hostile/store_busy system/blk-hostile system/block-limit
-	system/block-stats system/store-restart'
+	system/block-stats system/net-hostile system/store-restart'
 
 # Each test is a process group of its own, which timeout ends.
 stop_all() {

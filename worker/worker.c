@@ -124,7 +124,12 @@ static void listen_to(struct worker *w, struct work_source *src, bool on)
 	struct epoll_event ev = { .events = on ? EPOLLIN : 0,
 				  .data.u64 = tag(src, false) };
 
-	epoll_ctl(w->epfd, EPOLL_CTL_MOD, src->fd, &ev);
+	if (src->fd >= 0)
+		epoll_ctl(w->epfd, EPOLL_CTL_MOD, src->fd, &ev);
+	if (!src->extra_is_peers)
+		return;
+	ev.data.u64 = tag(src, true);
+	epoll_ctl(w->epfd, EPOLL_CTL_MOD, src->extra_fd, &ev);
 }
 
 static int watch_fd(struct worker *w, struct work_source *src, bool extra)
@@ -356,6 +361,7 @@ static void grow_spin(struct worker *w, uint64_t now)
 
 static void handle_event(struct worker *w, const struct epoll_event *ev)
 {
+	bool extra = ev->data.u64 & 1;
 	struct work_source *src;
 	uint64_t junk;
 	ssize_t n;
@@ -371,8 +377,8 @@ static void handle_event(struct worker *w, const struct epoll_event *ev)
 	/* A hang-up stays readable for ever: it is told once. */
 	if (ev->events & (EPOLLHUP | EPOLLERR))
 		epoll_ctl(w->epfd, EPOLL_CTL_DEL,
-			  ev->data.u64 & 1 ? src->extra_fd : src->fd, NULL);
-	src->woken |= !src->active && !(ev->data.u64 & 1);
+			  extra ? src->extra_fd : src->fd, NULL);
+	src->woken |= !src->active && (!extra || src->extra_is_peers);
 	worker_wake(src);
 	if (src->woken && storm_is_suspect(&src->storm))
 		src->last_work_ns = 0;

@@ -22,8 +22,9 @@
  * is then asleep like one without work, but for a deadline in the thread's
  * wait. Without such a source the thread waits for descriptors only.
  *
- * Storms: a source that fd wakes time and again without any work is woken by it
- * less and less often; see storm.h. extra_fd is ours and is always heard.
+ * Storms: a source that a peer's descriptor wakes time and again without any
+ * work is woken by it less and less often; see storm.h. fd is a peer's;
+ * extra_fd is our own and always heard, unless extra_is_peers.
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
@@ -69,11 +70,13 @@ struct work_source_ops {
 
 /*
  * The owner embeds this. fd: descriptor that ends the sleep, or -1; extra_fd:
- * a second one (a storage channel's), or -1. Both stay the owner's.
+ * a second one (a storage channel's, or the peer's second), or -1. Both stay
+ * the owner's.
  */
 struct work_source {
 	const struct work_source_ops *ops;
 	int fd, extra_fd;
+	bool extra_is_peers;
 	/*
 	 * Set by poll and arm: there is work that may not begin before then,
 	 * and arm says false because of it; 0: there is none.
@@ -86,8 +89,8 @@ struct work_source {
 	unsigned owed; /* units beyond the budgets so far */
 	uint64_t last_work_ns;
 	struct storm storm;
-	bool woken;		 /* by fd, and no work was found since */
-	uint64_t muted_until_ns; /* fd is not looked at; 0: it is */
+	bool woken;		 /* by the peer, and no work was found since */
+	uint64_t muted_until_ns; /* the peer is not heard; 0: it is */
 	uint64_t due_ns;	 /* on the delayed list */
 };
 

@@ -192,10 +192,19 @@ static bool dupe_arm(struct work_source *src)
 	return atomic_load(&d->nr_done) != atomic_load(&d->nr_work);
 }
 
+/* The peer's descriptor that it is poked by. */
+static int poked_fd(const struct work_source *src)
+{
+	return src->extra_is_peers ? src->extra_fd : src->fd;
+}
+
 static void dupe_event(struct work_source *src)
 {
+	uint64_t count;
+	ssize_t n = read(poked_fd(src), &count, sizeof(count));
+
+	(void)n;
 	bump(&container_of(src, struct dupe, src)->nr_events);
-	mailbox_event(src);
 }
 
 static const struct work_source_ops dupe_ops = {
@@ -208,7 +217,7 @@ static void poke(struct work_source *src)
 {
 	uint64_t one = 1;
 
-	if (write(src->fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	if (write(poked_fd(src), &one, sizeof(one)) < 0 && errno != EAGAIN)
 		abort();
 }
 
@@ -228,7 +237,8 @@ static void dupe_init(struct dupe *d)
 	d->src.extra_fd = -1;
 }
 
-static void a_storm_of_events_for_nothing_costs_next_to_nothing(void)
+/* second: it has two of the peer's, and is poked by the other one. */
+static void weather_a_storm(bool second)
 {
 	struct worker *w = open_worker(SPIN_NS);
 	uint64_t before = 0, after = 0, began;
@@ -236,6 +246,10 @@ static void a_storm_of_events_for_nothing_costs_next_to_nothing(void)
 	unsigned nr;
 
 	dupe_init(&d);
+	if (second) {
+		d.src.extra_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		d.src.extra_is_peers = true;
+	}
 	UNIT_CHECK(add(w, &d.src) == 0);
 	storm_for(&d.src, 200 * NS_PER_MS);
 	nr = atomic_load(&d.nr_events);
@@ -261,6 +275,18 @@ static void a_storm_of_events_for_nothing_costs_next_to_nothing(void)
 	take_away(w, &d.src);
 	worker_close(w);
 	close(d.src.fd);
+	if (second)
+		close(d.src.extra_fd);
+}
+
+static void a_storm_of_events_for_nothing_costs_next_to_nothing(void)
+{
+	weather_a_storm(false);
+}
+
+static void nor_does_one_on_a_second_descriptor_of_the_peers(void)
+{
+	weather_a_storm(true);
 }
 
 static void a_storm_at_one_source_is_not_the_others(void)
@@ -317,5 +343,6 @@ UNIT_MAIN("worker_wait", UNIT_TEST(wakes_delayed_sources_when_they_are_due),
 	  UNIT_TEST(sleeps_without_an_end_when_none_is_delayed_any_more),
 	  UNIT_TEST(pauses_grow_with_events_for_nothing_and_shrink_with_work),
 	  UNIT_TEST(a_storm_of_events_for_nothing_costs_next_to_nothing),
+	  UNIT_TEST(nor_does_one_on_a_second_descriptor_of_the_peers),
 	  UNIT_TEST(a_storm_at_one_source_is_not_the_others),
 	  UNIT_TEST(wakes_in_time_for_a_limit_during_a_storm))
