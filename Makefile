@@ -35,11 +35,12 @@ DEPS.blkfront/nbdkit := abi/grant.h util blkfront/blkfront.h blkfront/bytes.h \
 	blkfront/lanes.h
 DEPS.netfront        := abi util platform ring grant xenbus xenstore-lite/xs.h
 DEPS.netfront/tap    := abi/grant.h util netfront/netfront.h
+DEPS.netfront/tools  := abi/grant.h util tools netfront/netfront.h
 DEPS.pvsplit         := abi util platform xenbus xenstore-lite/xs.h \
 	xenstore-lite/xs_page.h
 COMPONENTS := abi util tools platform ring grant xenstore-lite broker worker xenbus \
 	monitor blkback blkback/storage netback netback/nic blkfront blkfront/fuse \
-	blkfront/tools netfront netfront/tap pvsplit
+	blkfront/tools netfront netfront/tap netfront/tools pvsplit
 
 # What is loaded or linked by programs that are not ours; see "pic" below.
 PLUGINS := blkfront/nbdkit
@@ -47,7 +48,8 @@ PLUGINS := blkfront/nbdkit
 # Programs: FOLDER/NAME is FOLDER/NAME.c plus the libraries, as BUILD/bin/NAME.
 PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
 	netback/netbackd blkfront/fuse/blkfront-fuse blkfront/tools/blkfront-bench \
-	blkfront/tools/blkfront-copy netfront/tap/netfront-tap pvsplit/pvsplit
+	blkfront/tools/blkfront-copy netfront/tap/netfront-tap \
+	netfront/tools/netfront-bench pvsplit/pvsplit
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.xenstored-lite := $(call pkg,--libs,zlib)
@@ -68,6 +70,7 @@ LIBS.blkfront-fuse := $(call pkg,--libs,fuse3)
 LIBS.blkfront-bench := $(call pkg,--libs,jansson zlib)
 LIBS.blkfront-copy  := $(call pkg,--libs,jansson)
 LIBS.netfront-tap  := $(call pkg,--libs,libnl-route-3.0)
+LIBS.netfront-bench := $(call pkg,--libs,jansson)
 LIBS.pvsplit       := $(call pkg,--libs,libnl-route-3.0 jansson)
 # Unit tests may reach any component.
 LIBS.tests := -lcunit $(call pkg,--libs,liburing libnl-route-3.0 jansson zlib) \

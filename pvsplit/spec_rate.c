@@ -14,29 +14,13 @@
 /* "10MB", "64Kb": a thousand is a thousand, a small b is a bit. */
 static int parse_amount(const char *text, size_t len, uint64_t *ret_bytes)
 {
-	static const char units[] = "KMG";
-	size_t digits = strspn(text, "0123456789");
-	uint64_t factor = 1, value;
-	const char *unit;
-	char number[24];
+	char unit = len ? text[len - 1] : '\0';
+	uint64_t value;
 
-	if (digits >= sizeof(number) || digits >= len)
+	if ((unit != 'b' && unit != 'B') ||
+	    num_parse_thousands(text, len - 1, LIMITER_RATE_MAX * 8, &value))
 		return -EINVAL;
-	memcpy(number, text, digits);
-	number[digits] = '\0';
-	text += digits;
-	len -= digits;
-	unit = strchr(units, *text);
-	if (unit) {
-		for (const char *at = units; at <= unit; at++)
-			factor *= 1000;
-		text++;
-		len--;
-	}
-	if (len != 1 || (*text != 'b' && *text != 'B') ||
-	    num_parse_u64(number, LIMITER_RATE_MAX * 8 / factor, &value))
-		return -EINVAL;
-	*ret_bytes = value * factor / (*text == 'b' ? 8 : 1);
+	*ret_bytes = value / (unit == 'b' ? 8 : 1);
 	return 0;
 }
 

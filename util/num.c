@@ -64,6 +64,25 @@ int num_parse_size(const char *text, uint64_t *ret_bytes)
 	return 0;
 }
 
+int num_parse_thousands(const char *text, size_t len, uint64_t max,
+			uint64_t *ret)
+{
+	static const char suffixes[] = "KMG";
+	const char *suffix = len ? memchr(suffixes, text[len - 1], 3) : NULL;
+	uint64_t unit = 1, v;
+	int err;
+
+	for (const char *at = suffixes; suffix && at <= suffix; at++)
+		unit *= 1000;
+	err = parse_digits(text, len - !!suffix, UINT64_MAX, &v);
+	if (err)
+		return err;
+	if (__builtin_mul_overflow(v, unit, &v) || v > max)
+		return -ERANGE;
+	*ret = v;
+	return 0;
+}
+
 int str_printf(char *buf, size_t size, const char *fmt, ...)
 {
 	va_list ap;

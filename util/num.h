@@ -30,6 +30,13 @@ int num_parse_u32(const char *text, uint32_t max, uint32_t *ret) PV_MUST_CHECK;
  */
 int num_parse_size(const char *text, uint64_t *ret_bytes) PV_MUST_CHECK;
 
+/*
+ * Parse len bytes of text as a decimal number with an optional suffix K, M or G
+ * that stands for thousands. Returns as num_parse_u64.
+ */
+int num_parse_thousands(const char *text, size_t len, uint64_t max,
+			uint64_t *ret) PV_MUST_CHECK;
+
 /* True when [off, off + len) lies within [0, end); never overflows. */
 static inline bool num_range_within(uint64_t off, uint64_t len, uint64_t end)
 {

@@ -128,6 +128,30 @@ static void parses_sizes_and_sees_their_overflow(void)
 	UNIT_CHECK(parse_size("16777216T", 0) == -ERANGE);
 }
 
+static int parse_thousands(const char *text, uint64_t max, uint64_t want)
+{
+	uint64_t v = 4711;
+	int err = num_parse_thousands(text, strlen(text), max, &v);
+
+	UNIT_CHECK(v == (err ? 4711 : want));
+	return err;
+}
+
+static void parses_thousands_and_sees_their_overflow(void)
+{
+	UNIT_CHECK(parse_thousands("7", 7, 7) == 0);
+	UNIT_CHECK(parse_thousands("10K", 10000, 10000) == 0);
+	UNIT_CHECK(parse_thousands("3M", UINT64_MAX, 3000000) == 0);
+	UNIT_CHECK(parse_thousands("18G", UINT64_MAX, 18000000000) == 0);
+	UNIT_CHECK(parse_thousands("10K", 9999, 0) == -ERANGE);
+	UNIT_CHECK(parse_thousands("18446744074G", UINT64_MAX, 0) == -ERANGE);
+	UNIT_CHECK(parse_thousands("", UINT64_MAX, 0) == -EINVAL);
+	UNIT_CHECK(parse_thousands("K", UINT64_MAX, 0) == -EINVAL);
+	UNIT_CHECK(parse_thousands("1k", UINT64_MAX, 0) == -EINVAL);
+	UNIT_CHECK(parse_thousands("1KM", UINT64_MAX, 0) == -EINVAL);
+	UNIT_CHECK(parse_thousands("-1", UINT64_MAX, 0) == -EINVAL);
+}
+
 static void checks_ranges_without_overflow(void)
 {
 	UNIT_CHECK(num_range_within(0, 0, 0));
@@ -694,6 +718,7 @@ UNIT_MAIN("util", UNIT_TEST(says_times_and_sizes_in_the_unit_that_fits),
 	  UNIT_TEST(parses_exactly_a_number_and_nothing_else),
 	  UNIT_TEST(parses_32_bits_within_their_limit),
 	  UNIT_TEST(parses_sizes_and_sees_their_overflow),
+	  UNIT_TEST(parses_thousands_and_sees_their_overflow),
 	  UNIT_TEST(checks_ranges_without_overflow),
 	  UNIT_TEST(formats_only_what_fits),
 	  UNIT_TEST(keeps_a_list_in_order_through_additions_and_removals),
