@@ -5,11 +5,7 @@
  * because a frontend is no part of the toolstack. See tool.h.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "platform/lite_control.h"
 #include "pvsplit/attach.h"
 #include "pvsplit/domain.h"
 #include "pvsplit/jobs.h"
@@ -53,34 +49,30 @@ static int bench(struct pvsplit *ps, const struct args *args, domid_t domid,
 	return tool_run(ps, args->command, &tool);
 }
 
-/* A domain and a disk for this run only. */
-static int bench_new_disk(struct pvsplit *ps, const struct args *args,
-			  const char *text)
+struct new_disk {
+	const struct args *args;
+	const struct disk_spec *spec;
+};
+
+static int bench_new_disk(struct pvsplit *ps, domid_t domid, void *arg)
 {
-	struct pvsplit calm = *ps;
-	char name[32], why[SPEC_WHY_MAX];
+	const struct new_disk *job = arg;
+	int err = block_attach(ps, job->args->command, domid, job->spec, NULL,
+			       true, NULL);
+
+	return err ? err : bench(ps, job->args, domid, job->spec->vdev);
+}
+
+static int run_new_disk(struct pvsplit *ps, const struct args *args,
+			const char *text)
+{
+	char why[SPEC_WHY_MAX];
 	struct disk_spec spec;
-	struct device dev;
-	domid_t domid;
-	int err, undo = 0;
+	struct new_disk job = { args, &spec };
 
 	if (spec_disk_parse(text, false, &spec, why))
 		return complain(-EINVAL, "%s: %s", args->command, why);
-	snprintf(name, sizeof(name), "bench-%d", getpid());
-	err = domain_create(ps, args->command, name, getuid(),
-			    LITE_DOMAIN_EPHEMERAL, &domid);
-	if (err)
-		return err;
-	calm.signal_fd = -1; /* a signal must not cut the undoing short */
-	err = block_attach(ps, args->command, domid, &spec, NULL, true, &dev);
-	if (!err) {
-		err = bench(ps, args, domid, spec.vdev);
-		undo = device_detach(&calm, args->command, &dev, true,
-				     clock_now_ns() + DEVICE_DETACH_NS);
-	}
-	if (domain_destroy(&calm, args->command, domid) && !undo)
-		undo = -EIO;
-	return err ? err : undo;
+	return tool_in_domain(ps, args->command, bench_new_disk, &job);
 }
 
 int block_bench_run(struct pvsplit *ps, const struct args *args)
@@ -97,7 +89,7 @@ int block_bench_run(struct pvsplit *ps, const struct args *args)
 	if (err)
 		return err;
 	if (spec)
-		return bench_new_disk(ps, args, spec);
+		return run_new_disk(ps, args, spec);
 	err = domain_resolve(ps, args->command, args->words[0], &domid);
 	return err ? err : bench(ps, args, domid, args->words[1]);
 }

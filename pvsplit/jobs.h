@@ -18,8 +18,10 @@ extern const char up_help[], block_help[], block_resize_help[], network_help[],
 	block_bench_help[], block_fault_help[], block_copy_help[];
 extern const struct cmd_option block_limit_options[], top_options[],
 	block_attach_options[];
-extern const struct cmd_option network_capture_options[];
-extern const char network_rules_help[], network_capture_help[];
+extern const struct cmd_option network_capture_options[],
+	network_bench_options[];
+extern const char network_rules_help[], network_capture_help[],
+	network_bench_help[];
 extern const struct cmd_option network_limit_options[];
 extern const char block_limit_help[], block_stats_help[], top_help[],
 	network_limit_help[], network_stats_help[], network_enable_help[];
@@ -44,6 +46,7 @@ int network_attach_run(struct pvsplit *ps, const struct args *args);
 int network_list_run(struct pvsplit *ps, const struct args *args);
 int network_rules_run(struct pvsplit *ps, const struct args *args);
 int network_capture_run(struct pvsplit *ps, const struct args *args);
+int network_bench_run(struct pvsplit *ps, const struct args *args);
 int network_stats_run(struct pvsplit *ps, const struct args *args);
 int network_limit_run(struct pvsplit *ps, const struct args *args);
 int network_enable_run(struct pvsplit *ps, const struct args *args);

@@ -106,6 +106,12 @@ const struct command commands[] = {
 	  "serve an interface again whose guest broke a rule",
 	  network_enable_help, "pvsplit network-enable web 0", NULL, 2, 2,
 	  false, network_enable_run },
+	{ "network-bench", "DOMAIN VIF [OPTION]... | --vif SPEC [OPTION]...",
+	  "measure an interface, or the way between two", network_bench_help,
+	  "pvsplit network-bench web 0 --peer db:0 --size imix --rate 1Gb/s\n"
+	  "pvsplit network-bench --vif bridge=br0 --mode echo\n"
+	  "pvsplit network-bench web 0 --mode reflect",
+	  network_bench_options, 0, 2, false, network_bench_run },
 	{ "network-detach", "DOMAIN VIF [--force]",
 	  "take a network interface away", NULL, "pvsplit network-detach web 0",
 	  detach_options, 2, 2, false, network_detach_run },

@@ -9,6 +9,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "platform/lite_control.h"
+#include "pvsplit/domain.h"
 #include "pvsplit/process.h"
 #include "util/num.h"
 
@@ -98,4 +100,23 @@ int tool_run(struct pvsplit *ps, const char *command, const struct tool *tool)
 		return complain(err, "%s: lost sight of %s: %s", command,
 				tool->path, strerror(-err));
 	return process_exit_code(status);
+}
+
+int tool_in_domain(struct pvsplit *ps, const char *command, tool_domain_fn *fn,
+		   void *arg)
+{
+	struct pvsplit calm = *ps;
+	char name[32];
+	domid_t domid;
+	int err, undo;
+
+	snprintf(name, sizeof(name), "bench-%d", getpid());
+	err = domain_create(ps, command, name, getuid(), LITE_DOMAIN_EPHEMERAL,
+			    &domid);
+	if (err)
+		return err;
+	calm.signal_fd = -1;
+	err = fn(ps, domid, arg);
+	undo = domain_destroy(&calm, command, domid);
+	return err ? err : undo;
 }

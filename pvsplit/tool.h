@@ -44,4 +44,12 @@ void tool_add_options(struct tool *tool, const struct args *args,
 int tool_run(struct pvsplit *ps, const char *command,
 	     const struct tool *tool) PV_MUST_CHECK;
 
+/*
+ * Make a domain that lasts as long as fn, whose result is returned, and end it
+ * with all devices that fn attached. A signal does not cut that short.
+ */
+typedef int tool_domain_fn(struct pvsplit *ps, domid_t domid, void *arg);
+int tool_in_domain(struct pvsplit *ps, const char *command, tool_domain_fn *fn,
+		   void *arg) PV_MUST_CHECK;
+
 #endif /* PVSPLIT_TOOL_H */

@@ -12,25 +12,6 @@ A=$TMP/a.img
 B=$TMP/b.img
 copy="pvsplit block-copy"
 
-# refuses SENTENCE STATUS PATTERN COMMAND...
-refuses() {
-	sentence=$1 expected=$2 pattern=$3
-	shift 3
-	timeout 20 "$@" >"$TMP/out" 2>"$TMP/err"
-	status=$?
-	if [ "$status" -eq "$expected" ] && grep -q "$pattern" "$TMP/err"; then
-		pass "$sentence"
-	else
-		fail "$sentence (status $status, expected $expected and '$pattern')"
-		sed 's/^/    /' "$TMP/err"
-	fi
-}
-
-# number KEY: its value in the JSON of the last run.
-number() {
-	sed -n "s/^ *\"$1\": \([0-9]*\).*/\1/p" "$TMP/json" | head -n 1
-}
-
 kib_used() {
 	du -k "$1" | cut -f 1
 }
@@ -52,19 +33,19 @@ check "disks" sh -c "pvsplit block-attach a '$A,raw,xvda,rw' &&
 	pvsplit block-attach b '$B,raw,xvda,rw'"
 
 # ---- wrong input
-refuses "one word" 2 "missing" $copy a:xvda
-refuses "two files" 2 "both are files" $copy "$A" "$TMP/x"
-refuses "an unknown domain" 1 "domain" $copy nobody:xvda "$TMP/x"
-refuses "an unknown disk" 1 "block-attach" $copy a:xvdb "$TMP/x"
-refuses "a source that is not there" 1 "cannot read" \
+check_refusal "one word" 2 "missing" $copy a:xvda
+check_refusal "two files" 2 "both are files" $copy "$A" "$TMP/x"
+check_refusal "an unknown domain" 1 "domain" $copy nobody:xvda "$TMP/x"
+check_refusal "an unknown disk" 1 "block-attach" $copy a:xvdb "$TMP/x"
+check_refusal "a source that is not there" 1 "cannot read" \
 	$copy "$TMP/none" a:xvda --overwrite
-refuses "a disk is not overwritten unasked" 1 "overwrite" $copy "$A" b:xvda
+check_refusal "a disk is not overwritten unasked" 1 "overwrite" $copy "$A" b:xvda
 echo precious >"$TMP/old"
-refuses "nor is a file" 1 "exists; --overwrite" $copy a:xvda "$TMP/old"
+check_refusal "nor is a file" 1 "exists; --overwrite" $copy a:xvda "$TMP/old"
 check_output "it is as it was" precious cat "$TMP/old"
-refuses "nor, at all, what is behind a disk" 1 "is a disk of domain" \
+check_refusal "nor, at all, what is behind a disk" 1 "is a disk of domain" \
 	$copy a:xvda "$A" --overwrite
-refuses "a destination that is too small" 1 "only 67108864" \
+check_refusal "a destination that is too small" 1 "only 67108864" \
 	$copy b:xvda a:xvda --overwrite
 check "the disk is as it was" cmp "$A" "$TMP/a.before"
 check_fails "no file was left behind" test -e "$TMP/x"
@@ -78,7 +59,7 @@ check "it is equal" cmp "$A" "$TMP/old"
 check "a file to an empty disk" sh -c \
 	"$copy '$TMP/copy' b:xvda --overwrite --verify --json >'$TMP/json'"
 check "equal" cmp -n 67108864 "$A" "$B"
-check_output "only the data was written" 12582912 number written
+check_output "only the data was written" 12582912 json_number written
 check "the image stays sparse" test "$(kib_used "$B")" -le 13000
 check_output "once more: only that" 12582912 sh -c \
 	"$copy '$TMP/copy' b:xvda --overwrite --json >'$TMP/json'
@@ -92,7 +73,7 @@ dd if=/dev/urandom of="$B" bs=1M count=64 conv=notrunc status=none
 check "the same with discards" sh -c \
 	"$copy a:xvda b:xvda --overwrite --discard --json >'$TMP/json'"
 check "equal" cmp -n 67108864 "$A" "$B"
-check_output "which gave back what is zeros" 54525952 number discarded
+check_output "which gave back what is zeros" 54525952 json_number discarded
 check "in the image" test "$(kib_used "$B")" -le 46000
 
 printf 'seventeen bytes..' >"$TMP/odd"

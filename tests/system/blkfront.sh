@@ -23,21 +23,6 @@ cleanup_more() {
 	[ -z "$loop" ] || losetup --detach "$loop" 2>/dev/null
 }
 
-# refuses SENTENCE STATUS PATTERN COMMAND...: the status, and on standard error
-# a line with the pattern.
-refuses() {
-	sentence=$1 expected=$2 pattern=$3
-	shift 3
-	timeout 20 "$@" >"$TMP/out" 2>"$TMP/err"
-	status=$?
-	if [ "$status" -eq "$expected" ] && grep -q "$pattern" "$TMP/err"; then
-		pass "$sentence"
-	else
-		fail "$sentence (status $status, expected $expected and '$pattern')"
-		sed 's/^/    /' "$TMP/err"
-	fi
-}
-
 fuse="blkfront-fuse --domain 2 --vdev 51712"
 
 start_fuse() {
@@ -59,29 +44,29 @@ not_mounted() {
 }
 
 # ---- wrong input
-refuses "no option" 2 "needs --domain" blkfront-fuse
-refuses "an unknown option" 2 "unrecognized option" $fuse --fly "$MNT"
-refuses "a domain that is no number" 2 "wants a number" \
+check_refusal "no option" 2 "needs --domain" blkfront-fuse
+check_refusal "an unknown option" 2 "unrecognized option" $fuse --fly "$MNT"
+check_refusal "a domain that is no number" 2 "wants a number" \
 	blkfront-fuse --domain x --vdev 51712 "$MNT"
-refuses "no mount point" 2 "MOUNTPOINT" $fuse
-refuses "a mount point that is not there" 1 "make that directory" \
+check_refusal "no mount point" 2 "MOUNTPOINT" $fuse
+check_refusal "a mount point that is not there" 1 "make that directory" \
 	$fuse "$TMP/none"
-refuses "a mount point that is a file" 1 "not a directory" $fuse "$0"
-refuses "no store" 1 "brokerd" $fuse "$MNT"
+check_refusal "a mount point that is a file" 1 "not a directory" $fuse "$0"
+check_refusal "no store" 1 "brokerd" $fuse "$MNT"
 
 start_daemon brokerd --run-dir "$RUN" || finish
 truncate -s 64M "$IMG"
 check "two domains" sh -c "pvsplit domain-create storage && pvsplit domain-create g"
-refuses "no such disk" 1 "pvsplit block-attach" $fuse "$MNT"
+check_refusal "no such disk" 1 "pvsplit block-attach" $fuse "$MNT"
 check "a disk" pvsplit block-attach g "$IMG,raw,xvda,rw" --no-wait
-refuses "a backend that does not run" 1 "is blkbackd running" $fuse "$MNT"
+check_refusal "a backend that does not run" 1 "is blkbackd running" $fuse "$MNT"
 start_blkbackd || finish
 
 # ---- the file
 start_fuse || finish
 check "it is as long as the disk" \
 	test "$(stat -c %s "$MNT/disk")" -eq $((64 << 20))
-refuses "a second process for the same disk" 1 "in use by another" \
+check_refusal "a second process for the same disk" 1 "in use by another" \
 	$fuse "$TMP/fs"
 dd if=/dev/urandom of="$TMP/data" bs=1M count=64 status=none
 check "written" dd if="$TMP/data" of="$MNT/disk" bs=256k conv=fsync,notrunc
@@ -106,8 +91,8 @@ check "it ends with SIGTERM" stop_daemon "$fuse_pid"
 check "and is not mounted any more" not_mounted
 
 # ---- two queues, large requests, holes, another size
-refuses "no queue" 2 "from 1 to" $fuse --queues 0 "$MNT"
-refuses "a policy that there is not" 2 "reissue, queue or fail" \
+check_refusal "no queue" 2 "from 1 to" $fuse --queues 0 "$MNT"
+check_refusal "a policy that there is not" 2 "reissue, queue or fail" \
 	$fuse --on-loss hope "$MNT"
 start_fuse --queues 2 || finish
 dom0() {

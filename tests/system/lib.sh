@@ -155,6 +155,26 @@ check_output() {
 	fi
 }
 
+# check_refusal SENTENCE STATUS PATTERN COMMAND...: passes when the command ends
+# with that status and says so on standard error, which is left in $TMP/err.
+check_refusal() {
+	sentence=$1 expected=$2 pattern=$3
+	shift 3
+	timeout 20 "$@" >"$TMP/out" 2>"$TMP/err"
+	status=$?
+	if [ "$status" -eq "$expected" ] && grep -q "$pattern" "$TMP/err"; then
+		pass "$sentence"
+	else
+		fail "$sentence (status $status, expected $expected and '$pattern')"
+		sed 's/^/    /' "$TMP/err"
+	fi
+}
+
+# json_number KEY: the first such number in $TMP/json, cut to a whole one.
+json_number() {
+	sed -n "s/^ *\"$1\": \([0-9]*\).*/\1/p" "$TMP/json" | head -n 1
+}
+
 finish() {
 	echo "$NAME: $nr_passed passed, $nr_failed failed, $nr_skipped skipped"
 	[ "$nr_failed" -eq 0 ] || exit 1
