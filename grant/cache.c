@@ -4,6 +4,11 @@
  * reference over a fixed array of entries, and a list of the unpinned ones in
  * the order of their last use. A frontend that names a hundred thousand
  * references gets evictions, not memory. Thread: the cache's owner.
+ *
+ * Before the hash there is a table of spots: the references that a frontend has
+ * for its buffers follow each other, so each has a spot of its own there. A
+ * page that was peeked at is marked, and has its place in the list renewed when
+ * somebody wants to unmap it.
  */
 #include "grant/grant.h"
 
@@ -27,14 +32,23 @@ struct entry {
 	struct grant_map old;
 };
 
+/* A mapped page by its reference's low bits; page NULL: none. */
+struct spot {
+	void PV_SHARED *page;
+	grant_ref_t ref;
+	bool writable;
+	bool peeked; /* since its entry was put at the list's end */
+};
+
 struct grant_cache {
 	struct platform *platform;
 	domid_t domid;
 	uint32_t max_pages;
 	uint32_t nr_mapped; /* mappings, old ones included */
-	uint32_t hash_mask;
-	uint32_t step; /* of the idle clock; wraps, differences count */
+	uint32_t hash_mask; /* of buckets and spots */
+	uint32_t step;	    /* of the idle clock; wraps, differences count */
 	struct list *buckets;
+	struct spot *spots;
 	struct list lru; /* unpinned, least recently used first */
 	struct list spare;
 	struct entry entries[];
@@ -44,6 +58,11 @@ struct grant_cache {
 static struct list *bucket_of(struct grant_cache *cache, grant_ref_t ref)
 {
 	return &cache->buckets[(ref * 0x9e3779b1u >> 16) & cache->hash_mask];
+}
+
+static struct spot *spot_of(struct grant_cache *cache, grant_ref_t ref)
+{
+	return &cache->spots[ref & cache->hash_mask];
 }
 
 int grant_cache_open(struct platform *p, domid_t domid, uint32_t max_pages,
@@ -61,7 +80,10 @@ int grant_cache_open(struct platform *p, domid_t domid, uint32_t max_pages,
 	while (nr_buckets < max_pages)
 		nr_buckets <<= 1;
 	cache->buckets = malloc(nr_buckets * sizeof(cache->buckets[0]));
-	if (!cache->buckets) {
+	cache->spots = calloc(nr_buckets, sizeof(cache->spots[0]));
+	if (!cache->buckets || !cache->spots) {
+		free(cache->buckets);
+		free(cache->spots);
 		free(cache);
 		return -ENOMEM;
 	}
@@ -91,6 +113,10 @@ static void unmap_old(struct grant_cache *cache, struct entry *e)
 
 static void entry_clear(struct grant_cache *cache, struct entry *e)
 {
+	struct spot *spot = spot_of(cache, e->ref);
+
+	if (spot->ref == e->ref)
+		spot->page = NULL;
 	unmap_old(cache, e);
 	platform_unmap(cache->platform, &e->map);
 	cache->nr_mapped--;
@@ -107,6 +133,7 @@ void grant_cache_close(struct grant_cache *cache)
 		if (cache->entries[i].map.nr_pages)
 			entry_clear(cache, &cache->entries[i]);
 	free(cache->buckets);
+	free(cache->spots);
 	free(cache);
 }
 
@@ -123,20 +150,45 @@ static struct entry *lookup(struct grant_cache *cache, grant_ref_t ref)
 	return NULL;
 }
 
+/* Nobody has it (any more): the most recently used one. */
+static void entry_rest(struct grant_cache *cache, struct entry *e)
+{
+	e->put_step = cache->step;
+	list_del(&e->lru_link);
+	list_add_tail(&cache->lru, &e->lru_link);
+}
+
+/* It was used more recently than its place in the list says: moved there. */
+static bool entry_renew(struct grant_cache *cache, struct entry *e)
+{
+	struct spot *spot = spot_of(cache, e->ref);
+
+	if (spot->ref != e->ref || !spot->page || !spot->peeked)
+		return false;
+	spot->peeked = false;
+	entry_rest(cache, e);
+	return true;
+}
+
 /* Room for one mapping more, without touching keep. */
 static int make_room(struct grant_cache *cache, const struct entry *keep)
 {
-	struct entry *e;
+	struct list *link = cache->lru.next;
 
 	if (cache->nr_mapped < cache->max_pages)
 		return 0;
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): never NULL */
-	list_for_each(link, &cache->lru) {
-		e = container_of(link, struct entry, lru_link);
-		if (e == keep)
-			continue;
-		entry_clear(cache, e);
-		return 0;
+	while (link != &cache->lru) {
+		struct entry *e = container_of(link, struct entry, lru_link);
+
+		if (e == keep) {
+			link = link->next;
+		} else if (entry_renew(cache, e)) {
+			link = cache->lru.next;
+		} else {
+			entry_clear(cache, e);
+			return 0;
+		}
 	}
 	return -EBUSY;
 }
@@ -207,8 +259,22 @@ int grant_cache_get(struct grant_cache *cache, grant_ref_t ref, bool writable,
 		return err;
 	if (e->nr_pins++ == 0)
 		list_del(&e->lru_link);
+	*spot_of(cache, ref) = (struct spot){ .page = e->map.base,
+					      .ref = ref,
+					      .writable = e->map.writable };
 	*ret_page = e->map.base;
 	return 0;
+}
+
+void PV_SHARED *grant_cache_peek(struct grant_cache *cache, grant_ref_t ref,
+				 bool writable)
+{
+	struct spot *spot = spot_of(cache, ref);
+
+	if (spot->ref != ref || (writable && !spot->writable))
+		return NULL;
+	spot->peeked = true;
+	return spot->page;
 }
 
 void grant_cache_put(struct grant_cache *cache, grant_ref_t ref)
@@ -219,8 +285,7 @@ void grant_cache_put(struct grant_cache *cache, grant_ref_t ref)
 	if (--e->nr_pins)
 		return;
 	unmap_old(cache, e);
-	e->put_step = cache->step;
-	list_add_tail(&cache->lru, &e->lru_link);
+	entry_rest(cache, e);
 }
 
 void grant_cache_forget(struct grant_cache *cache, grant_ref_t ref)
@@ -240,7 +305,8 @@ uint32_t grant_cache_expire(struct grant_cache *cache)
 
 		if (cache->step - e->put_step < 2)
 			break;
-		entry_clear(cache, e);
+		if (!entry_renew(cache, e))
+			entry_clear(cache, e);
 	}
 	return cache->nr_mapped;
 }

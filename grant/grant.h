@@ -58,6 +58,13 @@ void grant_cache_close(struct grant_cache *cache); /* NULL is fine; unmaps */
 int grant_cache_get(struct grant_cache *cache, grant_ref_t ref, bool writable,
 		    void PV_SHARED **ret_page) PV_MUST_CHECK;
 void grant_cache_put(struct grant_cache *cache, grant_ref_t ref);
+/*
+ * The same without a pin and without a system call: a look at one place by the
+ * reference's number. Valid until the next other call with this cache. NULL:
+ * not mapped like this, or another reference is at that place; then get it.
+ */
+void PV_SHARED *grant_cache_peek(struct grant_cache *cache, grant_ref_t ref,
+				 bool writable);
 /* Unmap ref's page now, if it is mapped and nobody has it. */
 void grant_cache_forget(struct grant_cache *cache, grant_ref_t ref);
 /*

@@ -242,6 +242,61 @@ static void never_evicts_a_pinned_page(void)
 	end();
 }
 
+static void a_look_finds_what_is_mapped_and_keeps_it(void)
+{
+	void PV_SHARED *page[4], *other;
+	struct grant_cache *cache;
+	struct grant_pool *pool;
+	grant_ref_t ref;
+
+	begin();
+	UNIT_REQUIRE(!grant_pool_open(front, BACK, 8, 0, &pool));
+	UNIT_REQUIRE(!grant_cache_open(back, FRONT, 4, &cache));
+	ref = grant_pool_ref(pool, 0);
+	UNIT_CHECK(!grant_cache_peek(cache, ref, false));
+	UNIT_CHECK(!grant_cache_peek(cache, 0, false));
+	for (grant_ref_t i = 0; i < 4; i++) {
+		UNIT_REQUIRE(
+			!grant_cache_get(cache, ref + i, i != 3, &page[i]));
+		grant_cache_put(cache, ref + i);
+		UNIT_CHECK(grant_cache_peek(cache, ref + i, i != 3) == page[i]);
+	}
+	UNIT_CHECK(grant_cache_peek(cache, ref, false) == page[0]);
+	UNIT_CHECK(!grant_cache_peek(cache, ref + 3, true));
+	/* Every page was looked at: the first in the list makes room, once all
+	 * have had their second chance. */
+	UNIT_REQUIRE(!grant_cache_get(cache, ref + 4, true, &other));
+	UNIT_CHECK(grant_cache_peek(cache, ref + 4, true) == other);
+	UNIT_CHECK(!grant_cache_peek(cache, ref, false));
+	grant_cache_put(cache, ref + 4);
+	/* 1 is the oldest, but it was looked at since. */
+	UNIT_CHECK(grant_cache_peek(cache, ref + 1, true) == page[1]);
+	UNIT_REQUIRE(!grant_cache_get(cache, ref, true, &other));
+	UNIT_CHECK(grant_cache_peek(cache, ref + 1, true) == page[1]);
+	UNIT_CHECK(!grant_cache_peek(cache, ref + 2, true));
+	grant_cache_put(cache, ref);
+	grant_cache_forget(cache, ref + 1);
+	UNIT_CHECK(!grant_cache_peek(cache, ref + 1, true));
+	grant_cache_close(cache);
+	/* The only one, just looked at, makes room as well. */
+	UNIT_REQUIRE(!grant_cache_open(back, FRONT, 1, &cache));
+	UNIT_REQUIRE(!grant_cache_get(cache, ref, true, &other));
+	grant_cache_put(cache, ref);
+	UNIT_CHECK(grant_cache_peek(cache, ref, true) == other);
+	UNIT_REQUIRE(!grant_cache_get(cache, ref + 1, true, &other));
+	grant_cache_put(cache, ref + 1);
+	/* A look counts as a use to the idle clock, too. */
+	grant_cache_expire(cache);
+	UNIT_CHECK(grant_cache_peek(cache, ref + 1, true) == other);
+	UNIT_CHECK(grant_cache_expire(cache) == 1);
+	UNIT_CHECK(grant_cache_expire(cache) == 1);
+	UNIT_CHECK(grant_cache_expire(cache) == 0);
+	UNIT_CHECK(!grant_cache_peek(cache, ref + 1, true));
+	grant_cache_close(cache);
+	UNIT_CHECK(grant_pool_close(pool) == 0);
+	end();
+}
+
 static void maps_anew_what_is_now_wanted_writable(void)
 {
 	void PV_SHARED *ro, *rw, *page;
@@ -430,6 +485,7 @@ UNIT_MAIN("grant", UNIT_TEST(knows_its_pages_by_number_reference_and_address),
 	  UNIT_TEST(maps_a_page_once_and_keeps_it),
 	  UNIT_TEST(evicts_the_least_recently_used),
 	  UNIT_TEST(never_evicts_a_pinned_page),
+	  UNIT_TEST(a_look_finds_what_is_mapped_and_keeps_it),
 	  UNIT_TEST(maps_anew_what_is_now_wanted_writable),
 	  UNIT_TEST(stays_bounded_over_a_hundred_thousand_references),
 	  UNIT_TEST(survives_maps_that_fail_at_random),
