@@ -233,14 +233,12 @@ static bool ipv6_passes(struct look *l)
 	return false;
 }
 
-bool filter_passes(const struct filter *filter, const uint8_t *mac,
-		   const struct frame *frame)
+bool filter_check(const struct filter *filter, const uint8_t *mac,
+		  const struct frame *frame)
 {
 	struct look l = { filter, mac, frame->head, frame->head_bytes, false };
 	uint16_t type;
 
-	if (!filter->on)
-		return true;
 	if (memcmp(l.at + PACKET_MAC_BYTES, mac, PACKET_MAC_BYTES))
 		return false;
 	skip(&l, PACKET_ETH_BYTES - 2);

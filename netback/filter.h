@@ -47,8 +47,13 @@ struct filter {
  */
 int filter_parse_ips(const char *text, struct filter *ret) PV_MUST_CHECK;
 
-/* mac: the guest's own. */
-bool filter_passes(const struct filter *filter, const uint8_t *mac,
-		   const struct frame *frame);
+/* Of one that is on. mac: the guest's own. */
+bool filter_check(const struct filter *filter, const uint8_t *mac,
+		  const struct frame *frame);
+static inline bool filter_passes(const struct filter *filter,
+				 const uint8_t *mac, const struct frame *frame)
+{
+	return !filter->on || filter_check(filter, mac, frame);
+}
 
 #endif /* NETBACK_FILTER_H */

@@ -3,6 +3,11 @@
  * switch.c - the learning switch of switch.h: who is where, and who may hear
  * what. Ports are vif queues (queue.c) and the uplink (uplink.c); tag.c writes
  * VLAN tags. Data thread.
+ *
+ * Most frames go where one before went. So there is a table of routes in front
+ * of pins and learned addresses: what a look at those said. A route is good
+ * until anything is pinned, learned anew or forgotten (the generation), or
+ * until the entry it came from is too old.
  */
 #include "netback/switch.h"
 
@@ -14,14 +19,23 @@
 #include "netback/tag.h"
 #include "util/num.h"
 
-#define SETS 256u
-#define WAYS 4u
+#define SETS   256u
+#define WAYS   4u
+#define ROUTES 64u
+
+#define KEY_MAC	       0x0000ffffffffffffull
+#define KEY_MULTICAST  0x1u
+#define KEY_VLAN_SHIFT 48
 
 struct entry {
-	uint8_t mac[PACKET_MAC_BYTES];
-	uint16_t vlan;
+	uint64_t key;
 	struct switch_port *port; /* NULL: free */
 	uint64_t seen_ns;
+};
+
+struct route {
+	uint64_t key, generation, until_ns;
+	struct switch_port *to; /* NULL: to all */
 };
 
 struct vswitch {
@@ -29,8 +43,10 @@ struct vswitch {
 	struct list dirty; /* ports to flush */
 	struct list mirrors;
 	struct list pins[SETS]; /* ports by their pinned address */
-	uint64_t key;
+	uint64_t hash_key;
+	uint64_t generation; /* of routes; from 1 on */
 	struct switch_stats stats;
+	struct route routes[ROUTES];
 	struct entry table[SETS][WAYS];
 };
 
@@ -45,10 +61,12 @@ int switch_open(struct vswitch **ret)
 	list_init(&sw->mirrors);
 	for (unsigned s = 0; s < SETS; s++)
 		list_init(&sw->pins[s]);
-	if (getrandom(&sw->key, sizeof(sw->key), 0) != sizeof(sw->key)) {
+	if (getrandom(&sw->hash_key, sizeof(sw->hash_key), 0) !=
+	    sizeof(sw->hash_key)) {
 		free(sw);
 		return -EIO;
 	}
+	sw->generation = 1;
 	*ret = sw;
 	return 0;
 }
@@ -58,43 +76,54 @@ void switch_close(struct vswitch *sw)
 	free(sw);
 }
 
-static unsigned hash(const struct vswitch *sw, uint16_t vlan,
-		     const uint8_t *mac)
+/* An address in a VLAN as one number: lowest byte first. */
+static uint64_t key_of(uint16_t vlan, const uint8_t *mac)
 {
-	uint64_t h = (uint64_t)vlan << 48;
+	uint32_t low;
+	uint16_t high;
 
-	memcpy(&h, mac, PACKET_MAC_BYTES);
-	h = (h ^ sw->key) * 0x9e3779b97f4a7c15ull;
+	memcpy(&low, mac, sizeof(low));
+	memcpy(&high, mac + sizeof(low), sizeof(high));
+	return low | (uint64_t)high << 32 | (uint64_t)vlan << KEY_VLAN_SHIFT;
+}
+
+static uint16_t vlan_of(uint64_t key)
+{
+	return (uint16_t)(key >> KEY_VLAN_SHIFT);
+}
+
+static uint32_t hash(const struct vswitch *sw, uint64_t key)
+{
+	uint64_t h = (key ^ sw->hash_key) * 0x9e3779b97f4a7c15ull;
+
 	h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9ull;
-	return (h >> 32) % SETS;
+	return (uint32_t)(h >> 32);
 }
 
-static bool is_multicast(const uint8_t *mac)
+static struct entry *set_of(struct vswitch *sw, uint64_t key)
 {
-	return mac[0] & 1;
+	return sw->table[hash(sw, key) % SETS];
 }
 
-static bool is_zero(const uint8_t *mac)
+static struct list *pins_of(struct vswitch *sw, uint64_t key)
 {
-	static const uint8_t zero[PACKET_MAC_BYTES];
-
-	return !memcmp(mac, zero, PACKET_MAC_BYTES);
+	return &sw->pins[hash(sw, key & KEY_MAC) % SETS];
 }
 
 /* 01:80:c2:00:00:0x: between neighbours only, no bridge passes it on. */
-static bool is_link_local(const uint8_t *mac)
+static bool is_link_local(uint64_t mac_key)
 {
-	static const uint8_t prefix[] = { 0x01, 0x80, 0xc2, 0x00, 0x00 };
-
-	return !memcmp(mac, prefix, sizeof(prefix)) && mac[5] < 0x10;
+	return (mac_key & 0xf0ffffffffffull) == 0x0000c28001ull;
 }
 
 /* ---- ports ------------------------------------------------------------- */
 
 static void entry_free(struct entry *e)
 {
-	if (e->port)
-		e->port->nr_learned--;
+	if (!e->port)
+		return;
+	e->port->nr_learned--;
+	e->port->sw->generation++;
 	e->port = NULL;
 }
 
@@ -117,8 +146,8 @@ static void forget_pinned(const struct switch_port *port)
 		for (unsigned w = 0; w < WAYS; w++) {
 			struct entry *e = &sw->table[s][w];
 
-			if (!memcmp(e->mac, port->mac, PACKET_MAC_BYTES) &&
-			    vlan_has(&port->rules.vlans, e->vlan))
+			if ((e->key & KEY_MAC) == port->mac_key &&
+			    vlan_has(&port->rules.vlans, vlan_of(e->key)))
 				entry_free(e);
 		}
 }
@@ -126,13 +155,15 @@ static void forget_pinned(const struct switch_port *port)
 void switch_add(struct vswitch *sw, struct switch_port *port)
 {
 	port->sw = sw;
+	port->mac_key = key_of(0, port->mac);
 	port->nr_learned = 0;
 	list_init(&port->dirty);
 	list_add_tail(&sw->ports, &port->link);
 	list_init(&port->pin);
-	if (is_zero(port->mac))
+	if (!port->mac_key)
 		return;
-	list_add_tail(&sw->pins[hash(sw, 0, port->mac)], &port->pin);
+	list_add_tail(pins_of(sw, port->mac_key), &port->pin);
+	sw->generation++;
 	forget_pinned(port);
 }
 
@@ -143,6 +174,7 @@ void switch_remove(struct switch_port *port)
 	list_del(&port->link);
 	list_del(&port->dirty);
 	list_del(&port->pin);
+	port->sw->generation++;
 	forget_port(port);
 	port->sw = NULL;
 }
@@ -156,6 +188,7 @@ void switch_set_rules(struct switch_port *port,
 	bucket_set(&port->storm, rules->storm_per_s, burst ? burst : 1, now_ns);
 	if (!port->sw)
 		return;
+	port->sw->generation++;
 	forget_port(port);
 	forget_pinned(port);
 }
@@ -183,30 +216,30 @@ static void show(const struct vswitch *sw, const struct switch_port *port,
 
 /* ---- addresses --------------------------------------------------------- */
 
-static struct switch_port *pinned(struct vswitch *sw, uint16_t vlan,
-				  const uint8_t *mac)
+static struct switch_port *pinned(struct vswitch *sw, uint64_t key)
 {
-	list_for_each(l, &sw->pins[hash(sw, 0, mac)]) {
+	struct list *pins = pins_of(sw, key);
+
+	list_for_each(l, pins) {
 		struct switch_port *port =
 			container_of(l, struct switch_port, pin);
 
-		if (!memcmp(port->mac, mac, PACKET_MAC_BYTES) &&
-		    vlan_has(&port->rules.vlans, vlan))
+		if (port->mac_key == (key & KEY_MAC) &&
+		    vlan_has(&port->rules.vlans, vlan_of(key)))
 			return port;
 	}
 	return NULL;
 }
 
-static struct entry *entry_find(struct vswitch *sw, uint16_t vlan,
-				const uint8_t *mac, uint64_t now_ns)
+static struct entry *entry_find(struct vswitch *sw, uint64_t key,
+				uint64_t now_ns)
 {
-	struct entry *set = sw->table[hash(sw, vlan, mac)];
+	struct entry *set = set_of(sw, key);
 
 	for (unsigned w = 0; w < WAYS; w++) {
 		struct entry *e = &set[w];
 
-		if (!e->port || e->vlan != vlan ||
-		    memcmp(e->mac, mac, PACKET_MAC_BYTES))
+		if (!e->port || e->key != key)
 			continue;
 		if (now_ns - e->seen_ns < SWITCH_AGE_NS)
 			return e;
@@ -228,40 +261,65 @@ static struct entry *entry_oldest(struct entry *set)
 	return oldest;
 }
 
-static void learn(struct switch_port *from, uint16_t vlan, const uint8_t *mac,
-		  uint64_t now_ns)
+static void learn(struct switch_port *from, uint64_t key, uint64_t now_ns)
 {
 	struct vswitch *sw = from->sw;
-	struct entry *e = entry_find(sw, vlan, mac, now_ns);
+	struct entry *e = entry_find(sw, key, now_ns);
 
 	if (e && e->port == from) {
 		e->seen_ns = now_ns;
 		return;
 	}
-	if (pinned(sw, vlan, mac))
+	if (pinned(sw, key))
 		return;
 	if (!from->uplink && from->nr_learned >= SWITCH_LEARNED_MAX)
 		return;
 	if (!e)
-		e = entry_oldest(sw->table[hash(sw, vlan, mac)]);
+		e = entry_oldest(set_of(sw, key));
 	entry_free(e);
-	memcpy(e->mac, mac, PACKET_MAC_BYTES);
-	e->vlan = vlan;
+	e->key = key;
 	e->port = from;
 	e->seen_ns = now_ns;
 	from->nr_learned++;
+	sw->generation++;
+}
+
+/* A route's port, and until when it is that one. */
+static struct switch_port *find(struct vswitch *sw, uint64_t key,
+				uint64_t now_ns, uint64_t *ret_until_ns)
+{
+	struct switch_port *port = pinned(sw, key);
+	struct entry *e;
+
+	*ret_until_ns = UINT64_MAX;
+	if (port)
+		return port;
+	e = entry_find(sw, key, now_ns);
+	if (!e)
+		return NULL;
+	*ret_until_ns = e->seen_ns + SWITCH_AGE_NS;
+	return e->port;
+}
+
+static struct switch_port *route(struct vswitch *sw, uint64_t key,
+				 uint64_t now_ns)
+{
+	struct route *r = &sw->routes[hash(sw, key) % ROUTES];
+
+	if (r->key == key && r->generation == sw->generation &&
+	    now_ns < r->until_ns)
+		return r->to;
+	r->to = find(sw, key, now_ns, &r->until_ns);
+	r->key = key;
+	/* The look itself may have freed an entry: last. */
+	r->generation = sw->generation;
+	return r->to;
 }
 
 struct switch_port *switch_lookup(struct vswitch *sw, uint16_t vlan,
 				  const uint8_t *mac, uint64_t now_ns)
 {
-	struct switch_port *port = pinned(sw, vlan, mac);
-	struct entry *e;
-
-	if (port)
-		return port;
-	e = entry_find(sw, vlan, mac, now_ns);
-	return e ? e->port : NULL;
+	return route(sw, key_of(vlan, mac), now_ns);
 }
 
 /* ---- a frame's way ----------------------------------------------------- */
@@ -374,22 +432,23 @@ static unsigned flood(struct passage *p, struct switch_port *from,
 unsigned switch_forward(struct switch_port *from, const struct frame *frame,
 			uint64_t now_ns)
 {
-	const uint8_t *dst = frame->head, *src = dst + PACKET_MAC_BYTES;
+	uint64_t dst = key_of(0, frame->head);
+	uint64_t src = key_of(0, frame->head + PACKET_MAC_BYTES), vlan;
 	struct switch_port *to = NULL;
 	struct passage p;
 
 	show(from->sw, from, true, frame);
-	if (is_multicast(src) || is_zero(src) || is_zero(dst) ||
-	    is_link_local(dst))
+	if (src & KEY_MULTICAST || !src || !dst || is_link_local(dst))
 		return drop(from, SWITCH_DROP_ADDRESS);
 	if (!enter(&p, from, frame))
 		return drop(from, SWITCH_DROP_VLAN);
 	if (!filter_passes(&from->rules.filter, from->mac, frame))
 		return drop(from, SWITCH_DROP_SPOOF);
-	if (memcmp(src, from->mac, PACKET_MAC_BYTES))
-		learn(from, p.vlan, src, now_ns);
-	if (!is_multicast(dst))
-		to = switch_lookup(from->sw, p.vlan, dst, now_ns);
+	vlan = (uint64_t)p.vlan << KEY_VLAN_SHIFT;
+	if (src != from->mac_key)
+		learn(from, src | vlan, now_ns);
+	if (!(dst & KEY_MULTICAST))
+		to = route(from->sw, dst | vlan, now_ns);
 	if (!to)
 		return flood(&p, from, now_ns);
 	if (apart(to, from) && to != from)

@@ -80,6 +80,7 @@ struct switch_port {
 	struct bucket storm;
 	struct vswitch *sw;
 	struct list link, pin, dirty;
+	uint64_t mac_key; /* mac as a number */
 	uint32_t nr_learned;
 };
 
