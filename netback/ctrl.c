@@ -40,7 +40,7 @@ static unsigned ctrl_poll(struct work_source *src, unsigned budget)
 
 		ring_back_get(&c->half.ring, &req, sizeof(req));
 		ctrl_serve(&c->subject, &req, &rsp);
-		half_stage(&c->half, &rsp);
+		half_stage(&c->half, &rsp, sizeof(rsp));
 		/* A page is read, and up to 512 others are mapped. */
 		done += WORKER_BUDGET / 4;
 	}
@@ -91,8 +91,7 @@ int ctrl_ring_open(const struct ctrl_subject *subject,
 		err = platform_evtchn_bind(p, domid, params->ctrl_port, &c->ev);
 	if (!err)
 		err = half_init(&c->half, rec, c->map.base,
-				sizeof(struct xen_netif_ctrl_request),
-				sizeof(struct xen_netif_ctrl_response), resume);
+				sizeof(struct xen_netif_ctrl_request), resume);
 	if (err) {
 		ctrl_ring_close(c, resume);
 		return err;

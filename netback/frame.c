@@ -139,6 +139,22 @@ void frame_snapshot_head(struct frame *frame)
 		frame->nr_parts * sizeof(frame->parts[0]));
 }
 
+void frame_snapshot(struct frame *frame, const void PV_SHARED *src,
+		    uint32_t size_bytes)
+{
+	frame->size_bytes = frame->head_bytes = size_bytes;
+	frame->nr_parts = 0;
+	if (size_bytes > PACKET_HEAD_MAX) {
+		frame->head_bytes = PACKET_HEAD_MAX;
+		frame->nr_parts = 1;
+		frame->parts[0] = (struct frame_part){
+			.base = (const char PV_SHARED *)src + PACKET_HEAD_MAX,
+			.size_bytes = size_bytes - PACKET_HEAD_MAX,
+		};
+	}
+	frame_read_shared(frame->head, src, frame->head_bytes);
+}
+
 /* Of the TCP or UDP header and what follows it. */
 static uint64_t sum_l4(const struct frame *frame,
 		       const struct packet_layout *layout)

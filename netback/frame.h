@@ -25,14 +25,15 @@ struct frame_part {
 	uint32_t size_bytes;
 };
 
+/* What a small frame needs comes first. */
 struct frame {
-	uint8_t head[PACKET_HEAD_MAX + FRAME_TAG_BYTES];
 	uint32_t head_bytes; /* >= PACKET_ETH_BYTES */
 	uint32_t size_bytes; /* head and parts */
-	struct frame_part parts[FRAME_PARTS_MAX];
 	unsigned nr_parts;
 	struct packet_meta meta;
 	struct packet_layout layout; /* valid when meta.csum_blank */
+	uint8_t head[PACKET_HEAD_MAX + FRAME_TAG_BYTES];
+	struct frame_part parts[FRAME_PARTS_MAX];
 };
 
 /* Where a copy out of a frame stands. Zero-initialise. */
@@ -44,6 +45,11 @@ struct frame_cursor {
 
 /* Copy bytes that the peer may change meanwhile. */
 void frame_read_shared(void *dst, const void PV_SHARED *src, size_t size_bytes);
+/* They will be read soon. */
+static inline void frame_prefetch(const void PV_SHARED *src)
+{
+	__builtin_prefetch((const void *)(uintptr_t)src);
+}
 /* Copy into memory that another domain sees. */
 void frame_write_shared(void PV_SHARED *dst, const void *src,
 			size_t size_bytes);
@@ -69,6 +75,9 @@ unsigned frame_iov(const struct frame *frame,
  * private memory. Needs head_bytes == 0.
  */
 void frame_snapshot_head(struct frame *frame);
+/* All of that for a frame in one piece; sets everything but meta and layout. */
+void frame_snapshot(struct frame *frame, const void PV_SHARED *src,
+		    uint32_t size_bytes);
 
 /*
  * Give the frame a whole checksum instead of a blank one. A sender that changes

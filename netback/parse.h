@@ -87,4 +87,26 @@ struct tx_packet {
  */
 int tx_parse(const struct tx_chain *chain, struct tx_packet *ret) PV_MUST_CHECK;
 
+/*
+ * The short way, for what most packets are: a request alone, all of whose bytes
+ * lie in its page. True: tx_parse would make of it a frame of one piece, with
+ * these very numbers and no other flags than those for a checksum.
+ */
+static inline bool tx_is_plain(const struct netif_tx_request *req)
+{
+	return !(req->flags & ~(NETTXF_csum_blank | NETTXF_data_validated)) &&
+	       req->size >= PACKET_ETH_BYTES && req->offset <= PV_PAGE_SIZE &&
+	       req->size <= PV_PAGE_SIZE - req->offset;
+}
+
+/* Stored member by member: as a whole, it would be read back too soon. */
+static inline void tx_plain_meta(const struct netif_tx_request *req,
+				 struct packet_meta *ret)
+{
+	ret->csum_blank = req->flags & NETTXF_csum_blank;
+	ret->data_validated = req->flags & NETTXF_data_validated;
+	ret->gso = PACKET_GSO_NONE;
+	ret->gso_size = 0;
+}
+
 #endif /* NETBACK_PARSE_H */

@@ -115,13 +115,11 @@ static int attach_rings(struct queue *q, struct queue_record *record,
 			bool resume)
 {
 	int err = half_init(&q->tx, &record->tx, q->tx_map.base,
-			    sizeof(struct netif_tx_request),
-			    sizeof(struct netif_tx_response), resume);
+			    sizeof(struct netif_tx_request), resume);
 
 	if (err)
 		return err;
 	return half_init(&q->rx, &record->rx, q->rx_map.base,
-			 sizeof(struct netif_rx_response),
 			 sizeof(struct netif_rx_response), resume);
 }
 

@@ -11,6 +11,9 @@
 #include "netback/parse.h"
 #include "netback/queue.h"
 
+/* Transmit slots that are taken off the ring at once. */
+#define TX_BURST 64u
+
 struct queue {
 	struct work_source src;
 	struct queue_common *common;
@@ -23,6 +26,9 @@ struct queue {
 	bool broken;
 	/* Each direction has its share, so that neither starves the other. */
 	struct limiter_member rx_limit, tx_limit;
+	/* Slots that were taken off the ring, and how many of them are used. */
+	struct netif_tx_request burst[TX_BURST];
+	uint32_t nr_burst, nr_burst_used;
 	struct tx_chain chain; /* the next one, once it was taken */
 	uint64_t found_ns;     /* when that was, while it is held back */
 	struct traffic traffic;

@@ -17,10 +17,11 @@ static int rx_fill(struct queue *q)
 	int n;
 
 	while ((n = ring_back_pending(&q->rx.ring)) > 0) {
-		uint32_t slot = q->rx.ring.req_cons & (RECORD_SLOTS - 1);
+		uint32_t at = q->rx.ring.req_cons;
 
-		ring_back_get(&q->rx.ring, &q->posted[slot],
-			      sizeof(q->posted[slot]));
+		ring_back_get_many(
+			&q->rx.ring, &q->posted[at & (RECORD_SLOTS - 1)],
+			ring_nr_before_end(RECORD_SLOTS, at, (uint32_t)n));
 	}
 	return n;
 }
@@ -161,9 +162,10 @@ static void rx_stage(struct queue *q, const struct frame *frame,
 		left -= n;
 		if (left)
 			rsp.flags |= NETRXF_more_data;
-		half_stage(&q->rx, &rsp);
+		half_stage(&q->rx, &rsp, sizeof(rsp));
 		for (uint32_t x = 0; !i && x < extras->nr; x++)
-			half_stage(&q->rx, &extras->info[x]);
+			half_stage(&q->rx, &extras->info[x],
+				   sizeof(extras->info[x]));
 		flags = 0;
 	}
 }
@@ -177,7 +179,7 @@ static void rx_stage_errors(struct queue *q, uint32_t nr)
 			.status = NETIF_RSP_ERROR,
 		};
 
-		half_stage(&q->rx, &rsp);
+		half_stage(&q->rx, &rsp, sizeof(rsp));
 	}
 }
 

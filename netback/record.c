@@ -3,14 +3,12 @@
  */
 #include "netback/record.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RECORD_MAGIC 0x76696603u /* changes with the layout */
+#define RECORD_MAGIC 0x76696604u /* changes with the layout */
 
 /* NULL and errno on failure. */
 static struct queue_record *map_record(int fd)
@@ -78,32 +76,31 @@ void record_unmap(struct queue_record *record)
 		munmap(record, sizeof(*record));
 }
 
-static uint8_t *answer(struct half *h, uint32_t idx)
-{
-	return h->rec->answers[idx & (h->ring.nr_slots - 1)];
-}
-
 /* Put all answers up to the committed one, and say so before showing them. */
 static void put_committed(struct half *h, uint32_t committed)
 {
-	while (h->ring.rsp_prod != committed)
-		ring_back_put(&h->ring, answer(h, h->ring.rsp_prod),
-			      h->answer_bytes);
+	while (h->ring.rsp_prod != committed) {
+		uint32_t at = h->ring.rsp_prod;
+
+		ring_back_put_many(&h->ring, half_answer(h, at),
+				   ring_nr_before_end(h->ring.nr_slots, at,
+						      committed - at));
+	}
 	/* pairs with half_init() in a successor */
 	__atomic_store_n(&h->rec->rsp_prod, committed, __ATOMIC_RELEASE);
 }
 
 int half_init(struct half *h, struct record_ring *rec, void PV_SHARED *page,
-	      uint32_t slot_bytes, uint32_t answer_bytes, bool resume)
+	      uint32_t slot_bytes, bool resume)
 {
+	uint32_t nr_slots = ring_nr_slots(PV_PAGE_SIZE, slot_bytes);
 	uint32_t committed, rsp_prod;
 	int err;
 
 	h->rec = rec;
-	h->answer_bytes = answer_bytes;
 	h->nr_staged = 0;
-	if (ring_nr_slots(PV_PAGE_SIZE, slot_bytes) > RECORD_SLOTS ||
-	    answer_bytes > RECORD_ANSWER_BYTES)
+	if (nr_slots > RECORD_SLOTS ||
+	    nr_slots * slot_bytes > sizeof(rec->answers))
 		return -EINVAL;
 	if (!resume) {
 		ring_back_init(&h->ring, page, PV_PAGE_SIZE, slot_bytes);
@@ -120,14 +117,6 @@ int half_init(struct half *h, struct record_ring *rec, void PV_SHARED *page,
 	/* The caller notifies in any case. */
 	(void)!ring_back_push(&h->ring);
 	return 0;
-}
-
-void half_stage(struct half *h, const void *what)
-{
-	assert(half_unanswered(h) > 0);
-	memcpy(answer(h, h->ring.rsp_prod + h->nr_staged), what,
-	       h->answer_bytes);
-	h->nr_staged++;
 }
 
 bool half_commit(struct half *h)

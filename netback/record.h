@@ -3,9 +3,9 @@
  * record.h - what a successor must know to go on with a queue's rings.
  *
  * One memfd per queue of a connected vif, written by the worker, kept by the
- *monitor. Requests are answered in ring order, so the rings themselves hold
- *what is not consumed yet; the record adds our private indices and, since an
- *answer overwrites its request, the answers that are being put. For one ring:
+ * monitor. Requests are answered in ring order, so the rings themselves hold
+ * what is not consumed yet; the record adds our private indices and, since an
+ * answer overwrites its request, the answers that are being put. For one ring:
  *
  *	answers[] written -> committed -> put into the ring -> rsp_prod ->
  *	shown to the frontend
@@ -21,8 +21,10 @@
 #ifndef NETBACK_RECORD_H
 #define NETBACK_RECORD_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "abi/grant.h"
 #include "netback/mcast.h"
@@ -31,14 +33,16 @@
 #include "util/annotate.h"
 
 /* Queues of one vif that we take. */
-#define RECORD_QUEUES_MAX   8u
-#define RECORD_SLOTS	    256u
-#define RECORD_ANSWER_BYTES 12u
-#define RECORD_PAGES_MAX    512u /* of one queue, to stay mapped */
+#define RECORD_QUEUES_MAX 8u
+#define RECORD_SLOTS	  256u
+#define RECORD_SLOT_BYTES 12u
+#define RECORD_PAGES_MAX  512u /* of one queue, to stay mapped */
 
+/* answers is the ring once more: slots of the same size at the same places, so
+ * that a batch of answers is put by one copy. */
 struct record_ring {
 	uint32_t committed, rsp_prod;
-	uint8_t answers[RECORD_SLOTS][RECORD_ANSWER_BYTES];
+	uint8_t answers[RECORD_SLOTS * RECORD_SLOT_BYTES];
 };
 
 /* What the frontend and we agreed on when it connected. */
@@ -98,20 +102,34 @@ void record_unmap(struct queue_record *record); /* NULL is fine */
 struct half {
 	struct ring_back ring;
 	struct record_ring *rec;
-	uint32_t answer_bytes;
 	uint32_t nr_staged; /* answers written, not committed */
 };
 
 /* resume: go on where the record ends; its answers are put and shown. */
 int half_init(struct half *h, struct record_ring *rec, void PV_SHARED *page,
-	      uint32_t slot_bytes, uint32_t answer_bytes,
-	      bool resume) PV_MUST_CHECK;
-/* Write the answer to the oldest request that has none. */
-void half_stage(struct half *h, const void *answer);
+	      uint32_t slot_bytes, bool resume) PV_MUST_CHECK;
 /* Requests consumed that have no answer yet. */
 static inline uint32_t half_unanswered(const struct half *h)
 {
 	return h->ring.req_cons - h->ring.rsp_prod - h->nr_staged;
+}
+/* Answer idx's place in the record. */
+static inline uint8_t *half_answer(const struct half *h, uint32_t idx)
+{
+	return h->rec->answers +
+	       (idx & (h->ring.nr_slots - 1)) * h->ring.slot_bytes;
+}
+/*
+ * Write the answer to the oldest request that has none; size_bytes is the same
+ * for all answers of a ring, what is left of their slots stays zero.
+ */
+static inline void half_stage(struct half *h, const void *answer,
+			      size_t size_bytes)
+{
+	assert(half_unanswered(h) > 0 && size_bytes <= h->ring.slot_bytes);
+	memcpy(half_answer(h, h->ring.rsp_prod + h->nr_staged), answer,
+	       size_bytes);
+	h->nr_staged++;
 }
 /* Put and show all that is staged. True: notify the frontend. */
 bool half_commit(struct half *h) PV_MUST_CHECK;

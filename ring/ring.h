@@ -112,6 +112,9 @@ int ring_back_pending(struct ring_back *r) PV_MUST_CHECK;
 /* Copy the next request out, once; only after ring_back_pending() > 0. */
 static inline void ring_back_get(struct ring_back *r, void *req,
 				 size_t size_bytes);
+/* The next nr whole slots, in order; only after ring_back_pending() >= nr. */
+static inline void ring_back_get_many(struct ring_back *r, void *reqs,
+				      uint32_t nr);
 /*
  * Copy a response in; there is always room, since every response answers a
  * consumed request. The whole slot's response bytes come from rsp: the caller
@@ -119,6 +122,9 @@ static inline void ring_back_get(struct ring_back *r, void *req,
  */
 static inline void ring_back_put(struct ring_back *r, const void *rsp,
 				 size_t size_bytes);
+/* The same for nr whole slots, in order. */
+static inline void ring_back_put_many(struct ring_back *r, const void *rsps,
+				      uint32_t nr);
 /* Show all responses put so far. True: the peer asked to be notified. */
 bool ring_back_push(struct ring_back *r) PV_MUST_CHECK;
 /* Before sleeping; as ring_back_pending: > 0 means do not sleep. */

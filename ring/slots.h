@@ -66,6 +66,35 @@ static inline void ring_back_get(struct ring_back *r, void *req,
 	r->req_cons++;
 }
 
+/* How many of nr slots from idx on there are before the ring's end. */
+static inline uint32_t ring_nr_before_end(uint32_t nr_slots, uint32_t idx,
+					  uint32_t nr)
+{
+	uint32_t run = nr_slots - (idx & (nr_slots - 1));
+
+	return run < nr ? run : nr;
+}
+
+static inline void ring_back_get_many(struct ring_back *r, void *reqs,
+				      uint32_t nr)
+{
+	unsigned char *to = reqs;
+
+	assert(nr <= r->req_prod - r->req_cons);
+	while (nr) {
+		uint32_t n = ring_nr_before_end(r->nr_slots, r->req_cons, nr);
+		size_t size_bytes = (size_t)n * r->slot_bytes;
+
+		ring_copy(to,
+			  ring_slot(r->shared, r->nr_slots, r->slot_bytes,
+				    r->req_cons),
+			  size_bytes);
+		r->req_cons += n;
+		to += size_bytes;
+		nr -= n;
+	}
+}
+
 static inline void ring_back_put(struct ring_back *r, const void *rsp,
 				 size_t size_bytes)
 {
@@ -73,6 +102,25 @@ static inline void ring_back_put(struct ring_back *r, const void *rsp,
 	ring_copy(ring_slot(r->shared, r->nr_slots, r->slot_bytes, r->rsp_prod),
 		  rsp, size_bytes);
 	r->rsp_prod++;
+}
+
+static inline void ring_back_put_many(struct ring_back *r, const void *rsps,
+				      uint32_t nr)
+{
+	const unsigned char *from = rsps;
+
+	assert(nr <= r->req_cons - r->rsp_prod);
+	while (nr) {
+		uint32_t n = ring_nr_before_end(r->nr_slots, r->rsp_prod, nr);
+		size_t size_bytes = (size_t)n * r->slot_bytes;
+
+		ring_copy(ring_slot(r->shared, r->nr_slots, r->slot_bytes,
+				    r->rsp_prod),
+			  from, size_bytes);
+		r->rsp_prod += n;
+		from += size_bytes;
+		nr -= n;
+	}
 }
 
 #endif /* RING_SLOTS_H */

@@ -29,6 +29,24 @@ static void check_packet(const struct tx_packet *packet)
 	assert(sum == packet->size_bytes && sum >= PACKET_ETH_BYTES);
 }
 
+/* The short way through one slot must lead to the same packet. */
+static void check_plain(const uint8_t *slot)
+{
+	struct tx_chain chain = { 0 };
+	struct netif_tx_request req;
+	struct tx_packet packet;
+	bool whole =
+		tx_chain_add(&chain, slot) == 0 && !tx_parse(&chain, &packet);
+
+	memcpy(&req, slot, sizeof(req));
+	assert(tx_is_plain(&req) == whole);
+	if (whole)
+		assert(packet.nr_pieces == 1 &&
+		       packet.pieces[0].gref == req.gref &&
+		       packet.pieces[0].offset == req.offset &&
+		       packet.pieces[0].size_bytes == req.size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tx_chain chain = { 0 };
@@ -37,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (size >= TX_SLOT_BYTES) {
 		int more = tx_chain_add(&chain, data);
 
+		check_plain(data);
 		data += TX_SLOT_BYTES;
 		size -= TX_SLOT_BYTES;
 		if (more < 0)

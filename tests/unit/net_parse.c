@@ -406,6 +406,44 @@ static void never_lets_an_unchecked_number_out(void)
 	}
 }
 
+/* Does the short way say of one slot what the long way says? */
+static bool ways_agree(const struct netif_tx_request *r)
+{
+	struct tx_chain c = { 0 };
+	struct packet_meta meta;
+	struct tx_packet p;
+	bool whole = tx_chain_add(&c, r) == 0 && !tx_parse(&c, &p);
+
+	if (!whole || !tx_is_plain(r))
+		return whole == tx_is_plain(r);
+	tx_plain_meta(r, &meta);
+	return p.kind == TX_FRAME && p.nr_pieces == 1 &&
+	       p.pieces[0].gref == r->gref && p.pieces[0].offset == r->offset &&
+	       p.pieces[0].size_bytes == r->size && p.size_bytes == r->size &&
+	       p.meta.csum_blank == meta.csum_blank &&
+	       p.meta.data_validated == meta.data_validated &&
+	       p.meta.gso == meta.gso && p.meta.gso_size == meta.gso_size;
+}
+
+static void both_ways_say_the_same_of_one_slot(void)
+{
+	static const uint16_t numbers[] = { 0,	  1,	13,    14,   15,
+					    60,	  2048, 4082,  4083, 4095,
+					    4096, 4097, 32768, 65535 };
+	unsigned bad = 0;
+
+	for (size_t o = 0; o < ARRAY_SIZE(numbers); o++)
+		for (size_t s = 0; s < ARRAY_SIZE(numbers); s++)
+			for (uint32_t flags = 0; flags < 65536; flags++) {
+				struct netif_tx_request r =
+					req(7, numbers[o], numbers[s],
+					    (uint16_t)flags);
+
+				bad += !ways_agree(&r);
+			}
+	UNIT_CHECK(bad == 0);
+}
+
 UNIT_MAIN("net_parse", UNIT_TEST(takes_a_packet_of_one_slot),
 	  UNIT_TEST(gives_the_first_slot_what_the_others_leave),
 	  UNIT_TEST(takes_every_number_of_slots_up_to_the_limit),
@@ -423,4 +461,5 @@ UNIT_MAIN("net_parse", UNIT_TEST(takes_a_packet_of_one_slot),
 	  UNIT_TEST(bounds_endless_extras), UNIT_TEST(bounds_endless_more_data),
 	  UNIT_TEST(answers_every_slot_in_ring_order),
 	  UNIT_TEST(maps_errnos_to_statuses),
-	  UNIT_TEST(never_lets_an_unchecked_number_out))
+	  UNIT_TEST(never_lets_an_unchecked_number_out),
+	  UNIT_TEST(both_ways_say_the_same_of_one_slot))

@@ -32,8 +32,7 @@ static void request(struct world *w, uint16_t id)
 static int attach(struct world *w, struct half *h, bool resume)
 {
 	return half_init(h, &w->rec, (void PV_SHARED *)w->page,
-			 sizeof(struct netif_tx_request),
-			 sizeof(struct netif_tx_response), resume);
+			 sizeof(struct netif_tx_request), resume);
 }
 
 /* Answer all that is there; the status says which worker did. */
@@ -47,7 +46,7 @@ static unsigned serve(struct half *h, int16_t status)
 
 		ring_back_get(&h->ring, &req, sizeof(req));
 		rsp.id = req.id;
-		half_stage(h, &rsp);
+		half_stage(h, &rsp, sizeof(rsp));
 		n++;
 	}
 	return n;
