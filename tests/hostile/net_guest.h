@@ -139,6 +139,18 @@ static inline struct traffic port_traffic(struct guest *g, uint32_t queue)
 	return t;
 }
 
+/* Nothing was ever asked. */
+static inline void guest_rings_init(struct guest_queue *q)
+{
+	uint8_t *base = q->rings.base;
+
+	memset(base, 0, (size_t)2 * PV_PAGE_SIZE);
+	ring_front_init(&q->tx, (void PV_SHARED *)base, PV_PAGE_SIZE,
+			sizeof(struct netif_tx_request));
+	ring_front_init(&q->rx, (void PV_SHARED *)(base + PV_PAGE_SIZE),
+			PV_PAGE_SIZE, sizeof(struct netif_rx_response));
+}
+
 /* Rings and channels of queue i. */
 static inline void guest_queue_open(struct guest *g, uint32_t i,
 				    const struct guest_config *config)
@@ -154,11 +166,7 @@ static inline void guest_queue_open(struct guest *g, uint32_t i,
 		world_must(
 			!platform_evtchn_alloc(g->platform, back_id, &q->rx_ev),
 			"evtchn");
-	ring_front_init(&q->tx, (void PV_SHARED *)q->rings.base, PV_PAGE_SIZE,
-			sizeof(struct netif_tx_request));
-	ring_front_init(&q->rx,
-			(void PV_SHARED *)((uint8_t *)q->rings.base + 4096),
-			PV_PAGE_SIZE, sizeof(struct netif_rx_response));
+	guest_rings_init(q);
 }
 
 static inline void guest_queue_close(struct guest *g, uint32_t i)
