@@ -179,6 +179,9 @@ $(BUILD)/tests/hostile/blk_denied: WRAP := -Wl,--wrap=calloc
 $(BUILD)/tests/unit/net_switch_model: WRAP := -Wl,--wrap=getrandom
 # An uplink of the test's own.
 $(BUILD)/tests/unit/net_cut: WRAP := -Wl,--wrap=nic_by_name
+# Deaths in the middle of a list of pages.
+$(BUILD)/tests/hostile/net_ctrl: \
+	WRAP := -Wl,--wrap=grant_cache_get,--wrap=grant_cache_forget
 # A frontend that does not know features.
 $(BUILD)/tests/system/blk_model: \
 	WRAP := -Wl,--wrap=xs_printf,--wrap=xs_read_u32_default

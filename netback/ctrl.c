@@ -32,19 +32,23 @@ static unsigned ctrl_poll(struct work_source *src, unsigned budget)
 {
 	struct ctrl_ring *c = container_of(src, struct ctrl_ring, src);
 	unsigned done = 0;
+	bool notify = false;
 	int n = 0;
 
 	while (done < budget && (n = ring_back_pending(&c->half.ring)) > 0) {
+		uint32_t idx = c->half.ring.req_cons;
 		struct xen_netif_ctrl_request req;
 		struct xen_netif_ctrl_response rsp;
 
 		ring_back_get(&c->half.ring, &req, sizeof(req));
-		ctrl_serve(&c->subject, &req, &rsp);
+		ctrl_serve(&c->subject, idx, &req, &rsp);
 		half_stage(&c->half, &rsp, sizeof(rsp));
+		notify |= half_commit(&c->half);
+		ctrl_served(&c->subject);
 		/* A page is read, and up to 512 others are mapped. */
 		done += WORKER_BUDGET / 4;
 	}
-	if (half_commit(&c->half))
+	if (notify)
 		evtchn_notify(c->ev);
 	if (n < 0)
 		ctrl_peer_fault(c, n, "impossible control producer index");

@@ -23,12 +23,18 @@ struct ctrl_subject {
 	struct rss_table *table; /* of rss->key */
 	struct queue *const *queues;
 	uint32_t nr_queues;
+	struct record_change *change;
 };
 
-/* Do what req says. Total; *rsp is the whole answer. */
-void ctrl_serve(const struct ctrl_subject *subject,
+/*
+ * Do what req says, which is the ring's request number idx. Total; *rsp is the
+ * whole answer. When it has been committed, ctrl_served: until then the record
+ * holds what a successor needs to answer alike.
+ */
+void ctrl_serve(const struct ctrl_subject *subject, uint32_t idx,
 		const struct xen_netif_ctrl_request *req,
 		struct xen_netif_ctrl_response *rsp);
+void ctrl_served(const struct ctrl_subject *subject);
 
 struct ctrl_ring;
 

@@ -10,6 +10,7 @@
 #include "netback/ctrl.h"
 
 #define GREFS_MAX (PV_PAGE_SIZE / sizeof(struct xen_netif_gref))
+_Static_assert(GREFS_MAX <= RECORD_PAGES_MAX, "a list fits the record");
 
 /* The one place where an errno becomes a control ring's status. */
 static uint32_t ctrl_status(int err)
@@ -87,46 +88,104 @@ static int serve_mapping(const struct ctrl_subject *s, grant_ref_t ref,
 
 /* ---- pages that stay mapped -------------------------------------------- */
 
-static int serve_add_grefs(const struct ctrl_subject *s, uint32_t queue,
-			   grant_ref_t ref, uint32_t nr)
+/* Did a predecessor die in the middle of this very request? */
+static bool was_begun(const struct ctrl_subject *s, uint32_t idx)
 {
-	struct xen_netif_gref list[GREFS_MAX];
-	int err;
-
-	if (queue >= s->nr_queues || nr > GREFS_MAX)
-		return -EINVAL;
-	err = read_page(s, ref, list, nr * sizeof(*list));
-	if (err)
-		return err;
-	return queue_add_pages(s->queues[queue], list, nr);
+	/* pairs with begin() and ctrl_served() in the predecessor */
+	return __atomic_load_n(&s->change->pending, __ATOMIC_ACQUIRE) &&
+	       s->change->request == idx;
 }
 
-static int serve_del_grefs(const struct ctrl_subject *s, uint32_t queue,
-			   grant_ref_t ref, uint32_t nr, uint32_t *ret_nr)
+/* From here on a successor goes by the record. */
+static void begin(const struct ctrl_subject *s, uint32_t idx)
+{
+	s->change->request = idx;
+	/* pairs with was_begun() in a successor */
+	__atomic_store_n(&s->change->pending, 1, __ATOMIC_RELEASE);
+}
+
+void ctrl_served(const struct ctrl_subject *subject)
+{
+	/* pairs with was_begun() in a successor */
+	__atomic_store_n(&subject->change->pending, 0, __ATOMIC_RELEASE);
+}
+
+static int serve_add_grefs(const struct ctrl_subject *s, uint32_t idx,
+			   const uint32_t data[3])
 {
 	struct xen_netif_gref list[GREFS_MAX];
-	struct grant_map map;
+	struct queue *q;
 	int err;
 
-	if (queue >= s->nr_queues || nr > GREFS_MAX)
+	if (data[0] >= s->nr_queues || data[2] > GREFS_MAX)
 		return -EINVAL;
-	if (!nr)
+	q = s->queues[data[0]];
+	if (was_begun(s, idx)) {
+		queue_keep_pages(q, s->change->nr_before);
+	} else {
+		s->change->nr_before = queue_nr_pages(q);
+		begin(s, idx);
+	}
+	err = read_page(s, data[1], list, data[2] * sizeof(*list));
+	return err ? err : queue_add_pages(q, list, data[2]);
+}
+
+/* Only one of several that name the same page takes it away. */
+static bool named_before(const struct xen_netif_gref *list, uint32_t i)
+{
+	for (uint32_t k = 0; k < i; k++)
+		if (list[k].ref == list[i].ref)
+			return true;
+	return false;
+}
+
+/* What will come of each entry, before anything is done. */
+static void judge(const struct queue *q, struct xen_netif_gref *list,
+		  uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		bool there = queue_has_page(q, list[i].ref) &&
+			     !named_before(list, i);
+
+		list[i].status = (uint16_t)ctrl_status(there ? 0 : -EINVAL);
+	}
+}
+
+static int serve_del_grefs(const struct ctrl_subject *s, uint32_t idx,
+			   const uint32_t data[3], uint32_t *ret_nr)
+{
+	struct record_change *change = s->change;
+	struct xen_netif_gref *list = change->list;
+	struct grant_map map;
+	struct queue *q;
+	int err;
+
+	if (data[0] >= s->nr_queues || data[2] > GREFS_MAX)
+		return -EINVAL;
+	if (!data[2])
 		return 0;
-	err = map_page(s, ref, true, &map);
+	err = map_page(s, data[1], true, &map);
 	if (err)
 		return err;
-	frame_read_shared(list, map.base, nr * sizeof(*list));
-	for (uint32_t i = 0; i < nr; i++) {
-		err = queue_del_page(s->queues[queue], list[i].ref);
-		list[i].status = (uint16_t)ctrl_status(err);
-		*ret_nr += !err;
+	q = s->queues[data[0]];
+	if (!was_begun(s, idx)) {
+		change->nr = data[2];
+		frame_read_shared(list, map.base, data[2] * sizeof(*list));
+		judge(q, list, change->nr);
+		begin(s, idx);
 	}
-	frame_write_shared(map.base, list, nr * sizeof(*list));
+	for (uint32_t i = 0; i < change->nr; i++) {
+		if (list[i].status != XEN_NETIF_CTRL_STATUS_SUCCESS)
+			continue;
+		queue_del_page(q, list[i].ref);
+		++*ret_nr;
+	}
+	frame_write_shared(map.base, list, change->nr * sizeof(*list));
 	platform_unmap(s->common->platform, &map);
 	return 0;
 }
 
-static int serve_grefs(const struct ctrl_subject *s,
+static int serve_grefs(const struct ctrl_subject *s, uint32_t idx,
 		       const struct xen_netif_ctrl_request *req,
 		       uint32_t *ret_data)
 {
@@ -137,16 +196,14 @@ static int serve_grefs(const struct ctrl_subject *s,
 		*ret_data = RECORD_PAGES_MAX;
 		return 0;
 	case XEN_NETIF_CTRL_TYPE_ADD_GREF_MAPPING:
-		return serve_add_grefs(s, req->data[0], req->data[1],
-				       req->data[2]);
+		return serve_add_grefs(s, idx, req->data);
 	case XEN_NETIF_CTRL_TYPE_DEL_GREF_MAPPING:
-		return serve_del_grefs(s, req->data[0], req->data[1],
-				       req->data[2], ret_data);
+		return serve_del_grefs(s, idx, req->data, ret_data);
 	default: return -EOPNOTSUPP;
 	}
 }
 
-static int serve(const struct ctrl_subject *s,
+static int serve(const struct ctrl_subject *s, uint32_t idx,
 		 const struct xen_netif_ctrl_request *req, uint32_t *ret_data)
 {
 	switch (req->type) {
@@ -169,16 +226,16 @@ static int serve(const struct ctrl_subject *s,
 	case XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING:
 		return serve_mapping(s, req->data[0], req->data[1],
 				     req->data[2]);
-	default: return serve_grefs(s, req, ret_data);
+	default: return serve_grefs(s, idx, req, ret_data);
 	}
 }
 
-void ctrl_serve(const struct ctrl_subject *subject,
+void ctrl_serve(const struct ctrl_subject *subject, uint32_t idx,
 		const struct xen_netif_ctrl_request *req,
 		struct xen_netif_ctrl_response *rsp)
 {
 	uint32_t data = 0;
-	int err = serve(subject, req, &data);
+	int err = serve(subject, idx, req, &data);
 
 	*rsp = (struct xen_netif_ctrl_response){
 		.id = req->id,

@@ -114,6 +114,7 @@ static int open_ctrl(struct vif_port *p, struct queue_record *first,
 		.table = &p->table,
 		.queues = p->queues,
 		.nr_queues = p->nr_queues,
+		.change = &first->vif.change,
 	};
 
 	if (!first->params.has_ctrl)
@@ -126,7 +127,8 @@ static int open_ctrl(struct vif_port *p, struct queue_record *first,
 static int attach_record(struct vif_port *p, struct vif_record *record)
 {
 	if (record->rss.mapping_size > RSS_MAPPING_MAX ||
-	    record->mcast.nr > MCAST_MAX)
+	    record->mcast.nr > MCAST_MAX ||
+	    record->change.nr > RECORD_PAGES_MAX)
 		return -EPROTO;
 	p->rss = &record->rss;
 	rss_table_init(&p->table, p->rss->key);

@@ -114,7 +114,11 @@ void queue_traffic(const struct queue *q, struct traffic *to);
  */
 int queue_add_pages(struct queue *q, const struct xen_netif_gref *list,
 		    uint32_t nr) PV_MUST_CHECK;
-/* Unmap it. -EINVAL: it was not added. */
-int queue_del_page(struct queue *q, grant_ref_t ref) PV_MUST_CHECK;
+/* Unmap it, if it was added. */
+void queue_del_page(struct queue *q, grant_ref_t ref);
+bool queue_has_page(const struct queue *q, grant_ref_t ref);
+uint32_t queue_nr_pages(const struct queue *q);
+/* Unmap those that were added last, but for nr. */
+void queue_keep_pages(struct queue *q, uint32_t nr);
 
 #endif /* NETBACK_QUEUE_H */

@@ -24,11 +24,33 @@ static uint32_t find(const struct record_pages *pages, grant_ref_t ref)
 	return i;
 }
 
-static void drop_last(struct queue *q)
+/* What is below nr is complete, whenever we die. */
+static void set_nr(struct record_pages *pages, uint32_t nr)
+{
+	/* pairs with queue_pages_resume() in a successor */
+	__atomic_store_n(&pages->nr, nr, __ATOMIC_RELEASE);
+}
+
+bool queue_has_page(const struct queue *q, grant_ref_t ref)
+{
+	const struct record_pages *pages = &q->record->pages;
+
+	return find(pages, ref) < pages->nr;
+}
+
+uint32_t queue_nr_pages(const struct queue *q)
+{
+	return q->record->pages.nr;
+}
+
+void queue_keep_pages(struct queue *q, uint32_t nr)
 {
 	struct record_pages *pages = pages_of(q);
 
-	grant_cache_put(q->cache, pages->refs[--pages->nr]);
+	while (pages->nr > nr) {
+		grant_cache_put(q->cache, pages->refs[pages->nr - 1]);
+		set_nr(pages, pages->nr - 1);
+	}
 }
 
 static int add(struct queue *q, const struct xen_netif_gref *page)
@@ -39,8 +61,7 @@ static int add(struct queue *q, const struct xen_netif_gref *page)
 
 	if (page->flags & ~XEN_NETIF_CTRLF_GREF_readonly)
 		return -EINVAL;
-	/* Again: a predecessor may have died before it could answer. */
-	if (find(pages, page->ref) < pages->nr)
+	if (queue_has_page(q, page->ref))
 		return 0;
 	if (pages->nr == RECORD_PAGES_MAX)
 		return -ENOSPC;
@@ -49,7 +70,8 @@ static int add(struct queue *q, const struct xen_netif_gref *page)
 			      &base);
 	if (err)
 		return err;
-	pages->refs[pages->nr++] = page->ref;
+	pages->refs[pages->nr] = page->ref;
+	set_nr(pages, pages->nr + 1);
 	return 0;
 }
 
@@ -62,30 +84,34 @@ int queue_add_pages(struct queue *q, const struct xen_netif_gref *list,
 	for (uint32_t i = 0; !err && i < nr; i++)
 		err = add(q, &list[i]);
 	/* All of them, or none. */
-	while (err && pages_of(q)->nr > before)
-		drop_last(q);
+	if (err)
+		queue_keep_pages(q, before);
 	return err;
 }
 
-int queue_del_page(struct queue *q, grant_ref_t ref)
+void queue_del_page(struct queue *q, grant_ref_t ref)
 {
 	struct record_pages *pages = pages_of(q);
 	uint32_t i = find(pages, ref);
 
 	if (i == pages->nr)
-		return -EINVAL;
+		return;
 	grant_cache_put(q->cache, ref);
 	grant_cache_forget(q->cache, ref);
-	pages->refs[i] = pages->refs[--pages->nr];
-	return 0;
+	pages->refs[i] = pages->refs[pages->nr - 1];
+	set_nr(pages, pages->nr - 1);
 }
 
 int queue_pages_resume(struct queue *q)
 {
 	struct record_pages *pages = pages_of(q);
-	uint32_t nr = pages->nr;
+	/* pairs with set_nr() in the predecessor */
+	uint32_t nr = __atomic_load_n(&pages->nr, __ATOMIC_ACQUIRE);
 	int err = nr > RECORD_PAGES_MAX ? -EPROTO : 0;
 
+	/* It died while the last one took another's place. */
+	if (!err && nr && find(pages, pages->refs[nr - 1]) < nr - 1)
+		pages->nr = --nr;
 	for (uint32_t i = 0; !err && i < nr; i++) {
 		void PV_SHARED *base;
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RECORD_MAGIC 0x76696604u /* changes with the layout */
+#define RECORD_MAGIC 0x76696605u /* changes with the layout */
 
 /* NULL and errno on failure. */
 static struct queue_record *map_record(int fd)

@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "abi/grant.h"
+#include "abi/netif.h"
 #include "netback/mcast.h"
 #include "netback/rss.h"
 #include "ring/ring.h"
@@ -69,11 +70,25 @@ struct record_pages {
 };
 
 /*
+ * A change of a queue's pages that a request of the control ring asked for and
+ * that is under way: what a successor needs to give the answer that was due.
+ */
+struct record_change {
+	uint32_t pending;   /* written last: the rest is complete */
+	uint32_t request;   /* its index in the ring */
+	uint32_t nr;	    /* entries of list */
+	uint32_t nr_before; /* pages before an addition */
+	/* What is taken away, each with its status. */
+	struct xen_netif_gref list[RECORD_PAGES_MAX];
+};
+
+/*
  * What the frontend asked for since. A death in the middle of a change leaves
  * it to be made again: the request that asked for it has no answer yet.
  */
 struct vif_record {
 	struct record_ring ctrl;
+	struct record_change change;
 	struct rss rss;
 	struct mcast mcast;
 };

@@ -5,6 +5,7 @@
  * (CVE-2018-15471: a mapping past its table), CVE-2010-4247 (the ring's own
  * indices), references that are not granted.
  */
+#include "grant/grant.h"
 #include "tests/hostile/net_guest.h"
 
 static const struct guest_config four = {
@@ -414,6 +415,147 @@ static void a_successor_knows_all_that_was_asked_for(void)
 	teardown();
 }
 
+/* ---- deaths in the middle of a list ---------------------------------------
+ */
+
+/* All that b's backend leaves, as it was at some instant. */
+static struct death {
+	unsigned countdown; /* changes of what is mapped before that instant */
+	struct queue_record records[GUEST_QUEUES_MAX];
+	uint8_t pages[2 * PV_PAGE_SIZE]; /* the control ring's, and b's list */
+} death;
+
+/* Something is about to be mapped or unmapped. */
+static void maybe_die(void)
+{
+	if (!death.countdown || --death.countdown)
+		return;
+	for (uint32_t i = 0; i < b.nr_queues; i++)
+		memcpy(&death.records[i], b.records[i],
+		       sizeof(death.records[i]));
+	memcpy(death.pages, b.ctrl_pages.base, sizeof(death.pages));
+}
+
+int __real_grant_cache_get(struct grant_cache *cache, grant_ref_t ref,
+			   bool writable, void PV_SHARED **ret);
+int __wrap_grant_cache_get(struct grant_cache *cache, grant_ref_t ref,
+			   bool writable, void PV_SHARED **ret);
+int __wrap_grant_cache_get(struct grant_cache *cache, grant_ref_t ref,
+			   bool writable, void PV_SHARED **ret)
+{
+	maybe_die();
+	return __real_grant_cache_get(cache, ref, writable, ret);
+}
+
+void __real_grant_cache_forget(struct grant_cache *cache, grant_ref_t ref);
+void __wrap_grant_cache_forget(struct grant_cache *cache, grant_ref_t ref);
+void __wrap_grant_cache_forget(struct grant_cache *cache, grant_ref_t ref)
+{
+	maybe_die();
+	__real_grant_cache_forget(cache, ref);
+}
+
+/* What a request came to: its answer, the list, how many pages are mapped. */
+struct outcome {
+	struct xen_netif_ctrl_response rsp;
+	struct xen_netif_gref list[8];
+	uint32_t nr_pages;
+};
+
+static bool outcome_take(struct outcome *o)
+{
+	if (!AWAIT(ring_front_pending(&b.ctrl) > 0))
+		return false;
+	memset(o, 0, sizeof(*o));
+	ring_front_get(&b.ctrl, &o->rsp, sizeof(o->rsp));
+	memcpy(o->list, b.ctrl_page, sizeof(o->list));
+	o->nr_pages = nr_pages();
+	return true;
+}
+
+/* Eight entries: some of them are there, one twice, one is granted to nobody
+ * when bad. */
+static void fill_list(bool bad)
+{
+	struct xen_netif_gref *list = gref_list();
+
+	for (uint32_t i = 0; i < 8; i++)
+		list[i].ref = b.recv.first_ref + i;
+	list[5].ref = list[2].ref;
+	if (bad)
+		list[7].ref = 0x7fffffff;
+}
+
+/*
+ * Ask, let the worker die at the nth change, and have a successor answer. 0:
+ * there are not so many changes; -1 the two answers differ; else 1.
+ */
+static int ask_and_die(uint16_t type, bool bad, unsigned nth)
+{
+	struct xen_netif_ctrl_request req = {
+		.id = 9, .type = type, .data = { 2, b.ctrl_page_ref, 8 }
+	};
+	struct outcome want, got;
+	struct ring_front asked;
+
+	fill_list(bad);
+	death.countdown = nth;
+	ring_front_put(&b.ctrl, &req, sizeof(req));
+	if (ring_front_push(&b.ctrl))
+		evtchn_notify(b.ctrl_ev);
+	asked = b.ctrl;
+	if (!outcome_take(&want))
+		return -1;
+	if (death.countdown) {
+		death.countdown = 0;
+		return 0;
+	}
+	port_end(&b, true);
+	for (uint32_t i = 0; i < b.nr_queues; i++)
+		memcpy(b.records[i], &death.records[i],
+		       sizeof(death.records[i]));
+	memcpy(b.ctrl_pages.base, death.pages, sizeof(death.pages));
+	b.ctrl = asked;
+	if (port_make(&b, true) || !outcome_take(&got))
+		return -1;
+	return memcmp(&want, &got, sizeof(got)) ? -1 : 1;
+}
+
+static void a_list_is_answered_alike_whoever_dies_in_the_middle_of_it(void)
+{
+	static const struct {
+		uint16_t type;
+		bool bad;
+	} kinds[] = {
+		{ XEN_NETIF_CTRL_TYPE_ADD_GREF_MAPPING, false },
+		{ XEN_NETIF_CTRL_TYPE_ADD_GREF_MAPPING, true },
+		{ XEN_NETIF_CTRL_TYPE_DEL_GREF_MAPPING, false },
+	};
+
+	for (unsigned kind = 0; kind < 3; kind++)
+		for (unsigned nth = 1, died = 1; died; nth++) {
+			struct xen_netif_gref *list;
+			int ret;
+
+			begin();
+			/* Two are there, and for a deletion all but one. */
+			fill_list(false);
+			UNIT_CHECK(ASK(ADD_GREF_MAPPING, 2, b.ctrl_page_ref,
+				       kind == 2 ? 7 : 2, NULL) == OKAY);
+			list = gref_list();
+			list[0].ref = b.recv.first_ref + 20;
+			UNIT_CHECK(ASK(ADD_GREF_MAPPING, 2, b.ctrl_page_ref, 1,
+				       NULL) == OKAY);
+			ret = ask_and_die(kinds[kind].type, kinds[kind].bad,
+					  nth);
+			UNIT_CHECK(ret >= 0);
+			UNIT_CHECK(ret != 0 || nth > 4);
+			died = ret != 0 && nth < 20;
+			UNIT_CHECK(served(&a, &b));
+			teardown();
+		}
+}
+
 UNIT_MAIN("net_ctrl",
 	  UNIT_TEST(frames_come_with_the_hash_and_into_the_queue_asked_for),
 	  UNIT_TEST(wrong_requests_are_answered_and_change_nothing),
@@ -422,4 +564,5 @@ UNIT_MAIN("net_ctrl",
 	  UNIT_TEST(pages_are_added_all_or_none_and_taken_away),
 	  UNIT_TEST(a_page_taken_away_is_no_longer_mapped),
 	  UNIT_TEST(no_more_pages_are_kept_than_was_said),
-	  UNIT_TEST(a_successor_knows_all_that_was_asked_for))
+	  UNIT_TEST(a_successor_knows_all_that_was_asked_for),
+	  UNIT_TEST(a_list_is_answered_alike_whoever_dies_in_the_middle_of_it))
