@@ -17,13 +17,21 @@
 /* The monitor serves nobody meanwhile, and its worker waits. */
 #define STORE_TIMEOUT_NS (10 * NS_PER_S)
 
-/* A bridge's name with VLANs behind it. */
+/* A bridge's name with VLANs behind it; a driver's and an interface's. */
 #define BRIDGE_TEXT_MAX 256
+#define UPLINK_TEXT_MAX 64
+
+/* What the toolstack wants for a switch's uplink. */
+struct uplink_spec {
+	const struct nic_ops *ops;
+	char name[NIC_NAME_MAX]; /* that of the switch, or of an interface */
+};
 
 /* One opened uplink, shared by all vifs of its bridge. */
 struct target_uplink {
 	struct list link;
 	char bridge[BRIDGE_NAME_MAX];
+	struct uplink_spec spec;
 	struct nic_desc desc;
 	int fds[NIC_FDS_MAX];
 	unsigned nr_users;
@@ -33,7 +41,7 @@ _Static_assert(sizeof(struct vif_target) <= MONITOR_INFO_MAX, "info");
 _Static_assert(NIC_FDS_MAX <= MONITOR_FDS_MAX, "descriptors");
 
 /* Letters that the kernel takes in an interface's name, as xl uses them. */
-static bool bridge_name_ok(const char *name)
+static bool interface_name_ok(const char *name)
 {
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
 		return false;
@@ -91,8 +99,58 @@ static int explain(int err, char *why, const char *what)
 	return err;
 }
 
+/*
+ * "DRIVER:INTERFACE", as `uplink` has it; without an interface that of the
+ * bridge's name, without a driver the daemon's.
+ */
+static int parse_uplink(const struct target_set *set, char *text,
+			const char *bridge, struct uplink_spec *ret, char *why)
+{
+	char *name = strchr(text, ':');
+	struct uplink_spec spec = { .ops = set->nic };
+
+	if (name)
+		*name++ = '\0';
+	if (*text)
+		spec.ops = nic_by_name(text);
+	if (!spec.ops) {
+		if (str_printf(why, WHY_MAX,
+			       "uplink %s: no such driver; `netbackd "
+			       "--list-drivers` shows them",
+			       text) < 0)
+			why[0] = '\0';
+		return -EPROTONOSUPPORT;
+	}
+	if (!name || !*name)
+		name = (char *)(uintptr_t)bridge;
+	if (str_printf(spec.name, sizeof(spec.name), "%s", name) < 0)
+		return explain(-ENAMETOOLONG, why, "the uplink's interface");
+	if (!interface_name_ok(spec.name))
+		return explain(-EINVAL, why, "the uplink's interface");
+	*ret = spec;
+	return 0;
+}
+
+static int read_uplink(const struct target_set *set, struct xs *xs,
+		       const char *dir, const char *bridge,
+		       struct uplink_spec *ret, char *why)
+{
+	char text[UPLINK_TEXT_MAX];
+	int err = xs_read_str(xs, XS_NO_TXN, dir, "uplink", text, sizeof(text));
+
+	if (err == -ENOENT)
+		text[0] = '\0';
+	else if (err)
+		return explain(err, why, "reading the vif's uplink");
+	if (text[0] && !bridge[0])
+		return explain(-EINVAL, why,
+			       "an uplink for a vif without a bridge");
+	return parse_uplink(set, text, bridge, ret, why);
+}
+
 static int read_target(const struct target_set *set, struct xs *xs,
-		       const char *dir, struct vif_target *ret, char *why)
+		       const char *dir, struct vif_target *ret,
+		       struct uplink_spec *ret_uplink, char *why)
 {
 	struct vif_target t = { 0 };
 	uint32_t backend_id;
@@ -115,15 +173,17 @@ static int read_target(const struct target_set *set, struct xs *xs,
 	vlan_split_bridge(bridge, &vlan, &trunk);
 	if (str_printf(t.bridge, sizeof(t.bridge), "%s", bridge) < 0)
 		return explain(-ENAMETOOLONG, why, "the vif's bridge name");
-	if (!bridge_name_ok(t.bridge))
+	if (!interface_name_ok(t.bridge))
 		return explain(-EINVAL, why, "the vif's bridge name");
 	err = xs_read_str(xs, XS_NO_TXN, dir, "mac", mac, sizeof(mac));
 	if (!err)
 		err = packet_parse_mac(mac, t.mac);
 	if (err)
 		return explain(err, why, "reading the vif's mac");
-	*ret = t;
-	return 0;
+	err = read_uplink(set, xs, dir, t.bridge, ret_uplink, why);
+	if (!err)
+		*ret = t;
+	return err;
 }
 
 static struct target_uplink *uplink_find(struct target_set *set,
@@ -139,29 +199,59 @@ static struct target_uplink *uplink_find(struct target_set *set,
 	return NULL;
 }
 
-static int uplink_acquire(struct target_set *set, const char *bridge,
-			  struct target_uplink **ret, char *why)
+static int refuse_uplink(const struct target_uplink *up, char *why)
 {
-	struct target_uplink *up = uplink_find(set, bridge);
-	const struct nic_request req = { .name = bridge, .nr_queues = 1 };
+	if (str_printf(why, WHY_MAX,
+		       "bridge %s has the uplink %s:%s already; all of its "
+		       "vifs, and no others, must name that",
+		       up->bridge, up->spec.ops->name, up->spec.name) < 0)
+		why[0] = '\0';
+	return -EBUSY;
+}
+
+/* An interface serves one switch: two would hear each other's frames twice. */
+static int uplink_open_new(struct target_set *set, const char *bridge,
+			   const struct uplink_spec *spec,
+			   struct target_uplink **ret, char *why)
+{
+	const struct nic_request req = { .name = spec->name, .nr_queues = 1 };
+	struct target_uplink *up;
 	int err;
 
-	if (up) {
-		up->nr_users++;
-		*ret = up;
-		return 0;
+	list_for_each(l, &set->uplinks) {
+		up = container_of(l, struct target_uplink, link);
+		if (!strcmp(up->desc.ifname, spec->name))
+			return refuse_uplink(up, why);
 	}
 	up = calloc(1, sizeof(*up));
 	if (!up)
 		return -ENOMEM;
 	memcpy(up->bridge, bridge, strlen(bridge) + 1);
-	err = set->nic->acquire(&req, &up->desc, up->fds, why, WHY_MAX);
+	up->spec = *spec;
+	err = spec->ops->acquire(&req, &up->desc, up->fds, why, WHY_MAX);
 	if (err) {
 		free(up);
 		return err;
 	}
-	up->nr_users = 1;
 	list_add_tail(&set->uplinks, &up->link);
+	*ret = up;
+	return 0;
+}
+
+static int uplink_acquire(struct target_set *set, const char *bridge,
+			  const struct uplink_spec *spec,
+			  struct target_uplink **ret, char *why)
+{
+	struct target_uplink *up = uplink_find(set, bridge);
+	int err = 0;
+
+	if (!up)
+		err = uplink_open_new(set, bridge, spec, &up, why);
+	else if (up->spec.ops != spec->ops || strcmp(up->spec.name, spec->name))
+		err = refuse_uplink(up, why);
+	if (err)
+		return err;
+	up->nr_users++;
 	*ret = up;
 	return 0;
 }
@@ -191,7 +281,8 @@ static int duplicate(const struct target_uplink *up, struct monitor_device *dev)
 
 /* The store as our own domain sees it, for a few reads. */
 static int ask_store(const struct target_set *set, const char *dir,
-		     struct vif_target *ret, char *why)
+		     struct vif_target *ret, struct uplink_spec *ret_uplink,
+		     char *why)
 {
 	struct platform *p;
 	struct xs *xs;
@@ -204,7 +295,7 @@ static int ask_store(const struct target_set *set, const char *dir,
 		explain(err, why, "connecting to the store");
 	} else {
 		xs_set_timeout(xs, STORE_TIMEOUT_NS);
-		err = read_target(set, xs, dir, ret, why);
+		err = read_target(set, xs, dir, ret, ret_uplink, why);
 		xs_close(xs);
 	}
 	platform_close(p);
@@ -217,6 +308,7 @@ static int target_open(void *arg, domid_t domid, uint32_t handle,
 	struct target_set *set = arg;
 	struct monitor_device dev = { 0 };
 	struct target_uplink *up;
+	struct uplink_spec spec;
 	struct vif_target target;
 	char dir[64];
 	int err;
@@ -225,11 +317,11 @@ static int target_open(void *arg, domid_t domid, uint32_t handle,
 			 handle);
 	if (err < 0)
 		return err;
-	err = ask_store(set, dir, &target, why);
+	err = ask_store(set, dir, &target, &spec, why);
 	if (err)
 		return err;
 	if (target.bridge[0]) {
-		err = uplink_acquire(set, target.bridge, &up, why);
+		err = uplink_acquire(set, target.bridge, &spec, &up, why);
 		if (err)
 			return err;
 		target.nic = up->desc;

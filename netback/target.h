@@ -4,8 +4,9 @@
  * vif, and the uplinks opened for it.
  *
  * The worker cannot say which bridge it wants: the monitor reads the name from
- * the toolstack's own directory, /libxl/N/device/vif/I. One uplink is made for
- * each bridge; every vif on it gets duplicates of the same descriptors.
+ * the toolstack's own directory, /libxl/N/device/vif/I, and what is to be the
+ * uplink of its switch. One is opened for each bridge; every vif on it gets
+ * duplicates of the same descriptors.
  *
  * Thread: the monitor's only one. Logs: nothing; reasons go to `why`.
  */
@@ -33,7 +34,7 @@ int vif_target_check(const void *info, uint32_t info_bytes,
 struct target_set {
 	const char *run_dir;
 	domid_t domid;
-	const struct nic_ops *nic; /* driver of every uplink */
+	const struct nic_ops *nic; /* where a vif names none */
 	struct list uplinks;
 };
 

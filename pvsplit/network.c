@@ -27,8 +27,9 @@ const struct cmd_option network_attach_options[] = {
 const char network_help[] =
 	"SPEC is written as in xl-network-configuration(5): mac=ADDRESS (one\n"
 	"of 00:16:3e:... is made up), bridge=NAME (without it, guests reach\n"
-	"each other through the driver domain's switch), vif=INDEX (the next\n"
-	"free one), mtu=BYTES, rate=RATE/s[@INTERVAL] (what the guest may\n"
+	"each other through the driver domain's switch), uplink=DRIVER:INTERFACE\n"
+	"(that bridge's way out, netbackd(8), if it is no kernel bridge), vif=INDEX\n"
+	"(the next free one), mtu=BYTES, rate=RATE/s[@INTERVAL] (what the guest may\n"
 	"send: 10Mb/s, 1MB/s@20ms), backend=DOMAIN ('network'). bridge=NAME.VLAN puts\n"
 	"it into a VLAN, NAME:VLAN:VLAN lets it speak those with tags. What it may\n"
 	"do on the switch can be changed later: see network-rules.\n";
@@ -97,6 +98,8 @@ static int attach_one(struct pvsplit *ps, const char *command, domid_t domid,
 	};
 	const struct device_node libxl[] = { { "mac", mac },
 					     { "bridge", spec->bridge },
+					     { *spec->uplink ? "uplink" : NULL,
+					       spec->uplink },
 					     { 0 } };
 	const struct device_nodes nodes = { front, back, libxl };
 	struct spec_rule rules[SPEC_NR_RULES];

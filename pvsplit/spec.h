@@ -41,6 +41,7 @@ struct vif_spec {
 	uint8_t mac[6];
 	bool has_mac;
 	char bridge[SPEC_VLANS_MAX]; /* as xl's: NAME.VLAN:TRUNK:TRUNK */
+	char uplink[SPEC_NAME_MAX];  /* DRIVER:INTERFACE; "" = not given */
 	uint32_t handle;	     /* SPEC_VIF_AUTO = not given */
 	uint32_t mtu;
 	/* What the guest may send; 0: any. Saved up while idle, as time. */

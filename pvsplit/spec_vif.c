@@ -65,6 +65,24 @@ static int set_bridge(struct vif_spec *v, const char *value, char *why)
 	return err;
 }
 
+/* Which drivers there are netbackd knows. */
+static int set_uplink(struct vif_spec *v, const char *value, char *why)
+{
+	size_t driver = strspn(value, "abcdefghijklmnopqrstuvwxyz_");
+	const char *name = value + driver;
+
+	if (*name == ':')
+		name++;
+	if (!driver || (*name && name == value + driver) ||
+	    strlen(name) >= IFNAMSIZ || strpbrk(name, "/: "))
+		return spec_refuse(why,
+				   "uplink '%.40s' is not DRIVER:INTERFACE; "
+				   "write for example af_packet:eth1",
+				   value);
+	return spec_copy_text(v->uplink, sizeof(v->uplink), "uplink", value,
+			      strlen(value), why);
+}
+
 static int set_vlan(struct vif_spec *v, const char *value, char *why)
 {
 	int err = check_vlans(value, "", why);
@@ -240,6 +258,7 @@ static const struct vif_key {
 	{ "ip", set_ip, IN_GUEST },
 	{ "mac", set_mac, IN_ATTACH | IN_GUEST },
 	{ "bridge", set_bridge, IN_ATTACH | IN_GUEST },
+	{ "uplink", set_uplink, IN_ATTACH | IN_GUEST },
 	{ "vif", set_vif, IN_ATTACH | IN_GUEST },
 	{ "mtu", set_mtu, IN_ATTACH | IN_GUEST },
 	{ "rate", set_rate, IN_ATTACH | IN_GUEST },
@@ -282,7 +301,7 @@ static int vif_field(struct spec_parse *p, struct vif_spec *v, unsigned where)
 		return spec_refuse(
 			p->why,
 			"'%s=' is not known; use mac=, bridge=, "
-			"vif=, mtu=, rate=, backend=, vlan=, trunk=, "
+			"uplink=, vif=, mtu=, rate=, backend=, vlan=, trunk=, "
 			"isolated=, antispoof=, ip= or stormlimit=",
 			p->key);
 	if (v->given & 1u << i)
@@ -306,6 +325,9 @@ static int parse(const char *text, unsigned where, struct vif_spec *ret,
 	}
 	if (more < 0)
 		return more;
+	if (*v.uplink && !*v.bridge)
+		return spec_refuse(why, "uplink= is a bridge's; add bridge= "
+					"with a name of your choice");
 	*ret = v;
 	return 0;
 }

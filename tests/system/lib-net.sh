@@ -4,7 +4,8 @@
 #
 #	net_up		everything below, with netfront-tap in both guests, each
 #			with NET_QUEUES queues and an MTU of NET_MTU (one and
-#			1500 if they are not set)
+#			1500 if they are not set); with NET_UPLINK, as uplink=
+#			has it, nothing of the driver domain's is in its bridge
 #
 #	$NS-net		the driver domain: bridge br0, netbackd ($NETBACKD)
 #	$NS-srv		10.99.0.1, joined to br0 by a veth pair
@@ -13,6 +14,7 @@
 # The namespaces go when the script ends.
 
 NS=pv$$
+NET_UPLINK=${NET_UPLINK:-}
 
 in_ns() {
 	where=$1
@@ -49,8 +51,9 @@ net_namespaces() {
 	ip -n "$NS-net" link add br0 type bridge &&
 		ip -n "$NS-net" link add veth0 type veth \
 			peer name eth0 netns "$NS-srv" &&
-		ip -n "$NS-net" link set veth0 mtu "${NET_MTU:-1500}" \
-			master br0 up &&
+		ip -n "$NS-net" link set veth0 mtu "${NET_MTU:-1500}" up &&
+		{ [ -n "$NET_UPLINK" ] ||
+			ip -n "$NS-net" link set veth0 master br0; } &&
 		ip -n "$NS-net" link set br0 mtu "${NET_MTU:-1500}" up &&
 		ip -n "$NS-srv" link set eth0 mtu "${NET_MTU:-1500}" up &&
 		ip -n "$NS-srv" addr add 10.99.0.1/24 dev eth0
@@ -85,7 +88,8 @@ xenstore_domid() {
 }
 
 vif_attach() {
-	pvsplit network-attach "$1" "mac=$2,bridge=br0,mtu=${NET_MTU:-1500}" \
+	pvsplit network-attach "$1" \
+		"mac=$2,bridge=br0,mtu=${NET_MTU:-1500}${NET_UPLINK:+,uplink=$NET_UPLINK}" \
 		--backend network --run-dir "$RUN" >/dev/null
 }
 

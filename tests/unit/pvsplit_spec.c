@@ -216,6 +216,29 @@ static void a_guest_interface_may_have_addresses(void)
 		   strstr(why, "pvsplit run"));
 }
 
+static void takes_an_uplink_of_a_bridge(void)
+{
+	static const char *const bad[] = {
+		"uplink=af_packet:eth1", /* of which bridge? */
+		"bridge=lan,uplink=",
+		"bridge=lan,uplink=:eth1",
+		"bridge=lan,uplink=A:b",
+		"bridge=lan,uplink=tap eth1",
+		"bridge=lan,uplink=a:b:c",
+		"bridge=lan,uplink=a:e/th",
+		"bridge=lan,uplink=a:b23456789012345x",
+	};
+
+	UNIT_REQUIRE(parse_vif("bridge=lan,uplink=af_packet:eth1") == 0);
+	UNIT_CHECK(!strcmp(vif.uplink, "af_packet:eth1"));
+	UNIT_REQUIRE(parse_guest_vif("uplink=af_packet,bridge=eth1") == 0);
+	UNIT_CHECK(!strcmp(vif.uplink, "af_packet"));
+	UNIT_REQUIRE(parse_vif("bridge=br0") == 0);
+	UNIT_CHECK(!*vif.uplink);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		UNIT_CHECK(parse_vif(bad[i]) == -EINVAL);
+}
+
 static bool has_rule(const char *node, const char *text)
 {
 	struct spec_rule rules[SPEC_NR_RULES];
@@ -374,6 +397,7 @@ UNIT_MAIN("pvsplit_spec", UNIT_TEST(takes_a_disk_by_position),
 	  UNIT_TEST(an_empty_interface_takes_the_defaults),
 	  UNIT_TEST(takes_an_interface_by_name),
 	  UNIT_TEST(a_guest_interface_may_have_addresses),
+	  UNIT_TEST(takes_an_uplink_of_a_bridge),
 	  UNIT_TEST(takes_what_an_interface_may_do),
 	  UNIT_TEST(refuses_rules_that_are_none),
 	  UNIT_TEST(refuses_bad_addresses), UNIT_TEST(refuses_a_bad_mac),
