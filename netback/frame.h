@@ -50,6 +50,11 @@ static inline void frame_prefetch(const void PV_SHARED *src)
 {
 	__builtin_prefetch((const void *)(uintptr_t)src);
 }
+/* It will be written soon. */
+static inline void frame_prefetch_write(void PV_SHARED *dst)
+{
+	__builtin_prefetch((void *)(uintptr_t)dst, 1);
+}
 /* Copy into memory that another domain sees. */
 void frame_write_shared(void PV_SHARED *dst, const void *src,
 			size_t size_bytes);

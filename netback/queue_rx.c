@@ -11,6 +11,9 @@
 #include "netback/nic.h"
 #include "netback/queue_private.h"
 
+/* Buffers between the one that is filled and the one that is asked for. */
+#define RX_AHEAD 8u
+
 /* Take over the buffers that the guest has posted by now. */
 static int rx_fill(struct queue *q)
 {
@@ -137,16 +140,19 @@ static struct rx_extras rx_extras_of(const struct queue *q,
 	return x;
 }
 
+static uint16_t rx_flags(const struct packet_meta *meta)
+{
+	if (meta->csum_blank)
+		return NETRXF_csum_blank | NETRXF_data_validated;
+	return meta->data_validated ? NETRXF_data_validated : 0;
+}
+
 static void rx_stage(struct queue *q, const struct frame *frame,
 		     uint32_t nr_pages, const struct rx_extras *extras)
 {
 	uint32_t left = frame->size_bytes;
-	uint16_t flags = 0;
+	uint16_t flags = rx_flags(&frame->meta);
 
-	if (frame->meta.csum_blank)
-		flags = NETRXF_csum_blank | NETRXF_data_validated;
-	else if (frame->meta.data_validated)
-		flags = NETRXF_data_validated;
 	if (extras->nr)
 		flags |= NETRXF_extra_info;
 	for (uint32_t i = 0; i < nr_pages; i++) {
@@ -183,8 +189,43 @@ static void rx_stage_errors(struct queue *q, uint32_t nr)
 	}
 }
 
-static int rx_put(struct queue *q, const struct frame *frame,
-		  const struct queue_hash *hash)
+/*
+ * The short way, for what most frames are: nothing goes with it, and there is a
+ * buffer that takes all of it and is mapped. The buffer some frames later is
+ * asked for meanwhile. False: nothing was done, it needs rx_put_any.
+ */
+static bool rx_put_plain(struct queue *q, const struct frame *frame,
+			 const struct queue_hash *hash)
+{
+	struct frame_cursor at = { 0 };
+	struct netif_rx_response rsp;
+	uint32_t nr = half_unanswered(&q->rx);
+	void PV_SHARED *page;
+
+	if (!nr || frame->size_bytes > PV_PAGE_SIZE || hash->known ||
+	    frame->meta.gso != PACKET_GSO_NONE ||
+	    q->common->wishes.headroom_bytes)
+		return false;
+	page = grant_cache_peek(q->cache, rx_buffer(q, 0)->gref, true);
+	if (!page)
+		return false;
+	frame_copy_out(frame, &at, page, frame->size_bytes);
+	rsp.id = rx_buffer(q, 0)->id;
+	rsp.offset = 0;
+	rsp.flags = rx_flags(&frame->meta);
+	rsp.status = (int16_t)frame->size_bytes;
+	half_stage(&q->rx, &rsp, sizeof(rsp));
+	if (nr > RX_AHEAD) {
+		page = grant_cache_peek(q->cache,
+					rx_buffer(q, RX_AHEAD - 1)->gref, true);
+		if (page)
+			frame_prefetch_write(page);
+	}
+	return true;
+}
+
+static int rx_put_any(struct queue *q, const struct frame *frame,
+		      const struct queue_hash *hash)
 {
 	uint32_t bytes = q->common->wishes.headroom_bytes + frame->size_bytes;
 	uint32_t nr_pages = (bytes + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
@@ -210,6 +251,15 @@ static int rx_put(struct queue *q, const struct frame *frame,
 		return 0;
 	}
 	rx_stage(q, frame, nr_pages, &extras);
+	traffic_rx(&q->traffic, frame->size_bytes);
+	return 0;
+}
+
+static int rx_put(struct queue *q, const struct frame *frame,
+		  const struct queue_hash *hash)
+{
+	if (!rx_put_plain(q, frame, hash))
+		return rx_put_any(q, frame, hash);
 	traffic_rx(&q->traffic, frame->size_bytes);
 	return 0;
 }
