@@ -61,6 +61,14 @@ static void set_info(struct netfront *nf, const struct netfront_info *info)
 	net_rings_tell(nf);
 }
 
+void net_connect_set_hash_types(struct netfront *nf, uint32_t types)
+{
+	struct netfront_info info = nf->info;
+
+	info.hash_types = types;
+	set_info(nf, &info);
+}
+
 static void set_link(struct netfront *nf, enum link_state link)
 {
 	struct netfront_info info = nf->info;
@@ -89,6 +97,12 @@ static void peer_fault(struct netfront *nf, const char *why)
 	pause_for(nf, FAULT_MIN_NS, FAULT_MAX_NS);
 }
 
+static void release_rings(struct netfront *nf)
+{
+	net_ctrl_release(nf);
+	net_rings_release(nf);
+}
+
 /* ---- the driver's steps ---------------------------------------------------
  */
 
@@ -107,10 +121,12 @@ static int step_announce(struct xenbus_device *dev)
 	struct netfront *nf = dev->priv;
 	int err;
 
-	net_rings_release(nf);
+	release_rings(nf);
 	err = net_features_read_transport(nf, &nf->transport);
 	if (!err)
 		err = net_rings_open(nf);
+	if (!err)
+		err = net_ctrl_open(nf);
 	if (!err)
 		err = xs_transaction(nf->xs, net_features_publish, nf);
 	return err ? step_failed(nf, err, "it offers what we cannot use") : 0;
@@ -126,10 +142,12 @@ static int connect_queues(struct netfront *nf)
 	if (err)
 		return err;
 	info.nr_queues = nf->transport.nr_rings;
+	info.hash_types = 0;
 	set_info(nf, &info);
 	err = net_rings_attach(nf);
 	if (err)
 		return err;
+	net_ctrl_attach(nf);
 	if (nf->was_up)
 		log_limited(&nf->limit, LOG_INFO,
 			    "%s: connected again over %u queue%s", nf->dev.name,
@@ -173,7 +191,7 @@ static int step_disconnect(struct xenbus_device *dev)
 		log_info("%s: the vif is being detached", dev->name);
 		go_down(nf, -ESHUTDOWN);
 	}
-	net_rings_release(nf);
+	release_rings(nf);
 	if (nf->link == LINK_UP)
 		log_limited(&nf->limit, LOG_WARN,
 			    "%s: the backend is gone; waiting for another",
@@ -228,7 +246,7 @@ int net_connect_start(struct netfront *nf)
 	if (nf->dev_started)
 		xenbus_device_stop(&nf->dev);
 	nf->dev_started = false;
-	net_rings_release(nf);
+	release_rings(nf);
 	memset(&nf->dev, 0, sizeof(nf->dev));
 	memcpy(nf->dev.node, node, sizeof(node));
 	nf->dev.driver = &driver;
@@ -249,7 +267,7 @@ static void channel_lost(struct netfront *nf)
 	if (nf->link == LINK_UP && nf->store_gone)
 		go_down(nf, -ECONNRESET);
 	if (nf->store_gone || !nf->dev_started)
-		net_rings_release(nf);
+		release_rings(nf);
 	else
 		xenbus_otherend_lost(&nf->dev);
 }
@@ -303,6 +321,7 @@ static bool is_cut_off(struct netfront *nf, const char **fault)
 	net_owner_lock(q);
 	ours = net_owner_clear_channels(q);
 	net_owner_unlock(q);
+	ours = net_ctrl_clear_channel(nf) || ours;
 	return net_rings_check(nf, fault) || ours;
 }
 
@@ -312,7 +331,7 @@ static void turn_away(struct netfront *nf)
 {
 	xenbus_device_stop(&nf->dev);
 	nf->dev_started = false;
-	net_rings_release(nf);
+	release_rings(nf);
 }
 
 void net_connect_events(struct netfront *nf)
@@ -323,6 +342,8 @@ void net_connect_events(struct netfront *nf)
 	(void)!read(nf->queues[0].wake_fd, &count, sizeof(count));
 	if (is_cut_off(nf, &fault))
 		channel_lost(nf);
+	if (!fault && nf->link == LINK_UP)
+		fault = net_ctrl_serve(nf);
 	if (fault && nf->link == LINK_UP && !nf->store_gone)
 		peer_fault(nf, fault);
 	else if (fault && nf->link == LINK_UP)
@@ -376,6 +397,6 @@ void net_connect_close(struct netfront *nf, uint64_t deadline_ns)
 		xenbus_device_stop(&nf->dev);
 		nf->dev_started = false;
 	}
-	net_rings_release(nf);
+	release_rings(nf);
 	net_rings_free(nf);
 }

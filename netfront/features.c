@@ -45,8 +45,8 @@ static int read_flag(struct netfront *nf, const char *node, bool *ret)
 
 int net_features_read_transport(struct netfront *nf, struct transport *ret)
 {
+	bool rx_copy, headroom;
 	uint32_t queues;
-	bool rx_copy;
 	int err = read_flag(nf, "feature-rx-copy", &rx_copy);
 
 	if (!err)
@@ -55,6 +55,10 @@ int net_features_read_transport(struct netfront *nf, struct transport *ret)
 	if (!err)
 		err = read_node(nf, "multi-queue-max-queues", UINT32_MAX, 1,
 				&queues);
+	if (!err)
+		err = read_flag(nf, "feature-ctrl-ring", &ret->ctrl_ring);
+	if (!err)
+		err = read_flag(nf, "feature-xdp-headroom", &headroom);
 	if (err)
 		return err;
 	if (!rx_copy) {
@@ -66,6 +70,7 @@ int net_features_read_transport(struct netfront *nf, struct transport *ret)
 	ret->nr_rings = queues < nf->nr_queues ? queues : nf->nr_queues;
 	if (!ret->nr_rings)
 		ret->nr_rings = 1;
+	ret->headroom_bytes = headroom ? nf->headroom_bytes : 0;
 	return 0;
 }
 
@@ -130,6 +135,8 @@ static bool is_of_rings(const char *node)
 	       strcmp(node, "rx-ring-ref") == 0 ||
 	       strncmp(node, "event-channel", 13) == 0 ||
 	       strncmp(node, "queue-", 6) == 0 ||
+	       strcmp(node, "ctrl-ring-ref") == 0 ||
+	       strcmp(node, "xdp-headroom") == 0 ||
 	       strcmp(node, "multi-queue-num-queues") == 0;
 }
 
@@ -194,6 +201,17 @@ static int publish_queues(struct netfront *nf, struct xs *xs, xs_txn_t tx)
 	return err;
 }
 
+static int publish_ctrl(struct netfront *nf, struct xs *xs, xs_txn_t tx)
+{
+	int err = xs_printf(xs, tx, nf->dev.node, "ctrl-ring-ref", "%u",
+			    nf->ctrl.pages.first_ref);
+
+	if (!err)
+		err = xs_printf(xs, tx, nf->dev.node, "event-channel-ctrl",
+				"%u", evtchn_port(nf->ctrl.ev));
+	return err;
+}
+
 int net_features_publish(struct xs *xs, xs_txn_t tx, void *arg)
 {
 	static const char *const flags[] = {
@@ -206,6 +224,11 @@ int net_features_publish(struct xs *xs, xs_txn_t tx, void *arg)
 
 	if (!err)
 		err = publish_queues(nf, xs, tx);
+	if (!err && nf->ctrl.ev)
+		err = publish_ctrl(nf, xs, tx);
+	if (!err && nf->transport.headroom_bytes)
+		err = xs_printf(xs, tx, nf->dev.node, "xdp-headroom", "%u",
+				nf->transport.headroom_bytes);
 	for (unsigned i = 0; !err && i < ARRAY_SIZE(flags); i++)
 		err = xs_printf(xs, tx, nf->dev.node, flags[i], "1");
 	return err;

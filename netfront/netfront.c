@@ -215,6 +215,7 @@ static struct netfront *new_netfront(const struct netfront_config *config)
 	}
 	nf->epoll_fd = nf->timer_fd = nf->lock_fd = -1;
 	nf->handle = config->handle;
+	nf->headroom_bytes = config->headroom_bytes;
 	pthread_mutex_init(&nf->info_lock, NULL);
 	for (uint32_t i = 0; i < nf->nr_queues; i++) {
 		struct netfront_queue *q = &nf->queues[i];
@@ -238,6 +239,11 @@ int netfront_open(const struct netfront_config *config, struct netfront **ret,
 	if (config->nr_queues > NETFRONT_QUEUES_MAX) {
 		say(why, why_size, "%u queues are too many, the most are %u",
 		    config->nr_queues, NETFRONT_QUEUES_MAX);
+		return -EINVAL;
+	}
+	if (config->headroom_bytes > NETFRONT_HEADROOM_MAX) {
+		say(why, why_size, "%u bytes of headroom are too many",
+		    config->headroom_bytes);
 		return -EINVAL;
 	}
 	nf = new_netfront(config);

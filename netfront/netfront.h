@@ -52,6 +52,8 @@ struct netfront_queue;
 #define NETFRONT_SEND_MAX   65535u /* what netif can say */
 #define NETFRONT_SLOTS_MAX  18u	   /* pieces of one frame */
 
+#define NETFRONT_HEADROOM_MAX 2048u
+
 /* Zero is a good value of everything but domid. */
 struct netfront_config {
 	const char *run_dir; /* NULL: the default */
@@ -59,6 +61,10 @@ struct netfront_config {
 	uint32_t handle;     /* 0 = the first vif */
 	uint64_t timeout_ns; /* for connecting; 0: 10 s */
 	uint32_t nr_queues;  /* 0: 1; at most NETFRONT_QUEUES_MAX */
+	/* Bytes wanted free before each frame that comes in, at most
+	 * NETFRONT_HEADROOM_MAX: a frame's headroom_bytes says what there is.
+	 */
+	uint32_t headroom_bytes;
 };
 
 /* Of the connection as it is: another backend may come with other values. */
@@ -70,6 +76,7 @@ struct netfront_info {
 	/* What the backend takes: frames larger than a page, frames that it is
 	 * to cut, blank checksums over IPv6 (over IPv4 always). */
 	bool sg, gso_tcpv4, gso_tcpv6, csum_v6;
+	uint32_t hash_types; /* in force: netfront_set_hash's, or 0 */
 };
 
 /* Since opening; the names are those of `ip -s link`. */
@@ -88,6 +95,31 @@ enum netfront_gso {
 	NETFRONT_GSO_TCPV6
 };
 
+/* Kinds of hashes: of the addresses, or of these and TCP's ports. */
+#define NETFRONT_HASH_IPV4     0x1u
+#define NETFRONT_HASH_IPV4_TCP 0x2u
+#define NETFRONT_HASH_IPV6     0x4u
+#define NETFRONT_HASH_IPV6_TCP 0x8u
+#define NETFRONT_HASH_ALL      0xfu
+
+#define NETFRONT_HASH_KEY_MAX	  40u
+#define NETFRONT_HASH_MAPPING_MAX 128u
+
+/*
+ * Toeplitz's hash (RSS) of frames that come in, and the queue that each comes
+ * to: mapping[hash % nr_mapping], without a mapping the hash itself, both
+ * modulo the queues in use. A frame gets the largest of the kinds that were
+ * asked for and that it has; one that has none counts as 0.
+ */
+struct netfront_hash {
+	uint32_t types;	     /* NETFRONT_HASH_*; 0: none, the backend chooses
+				queues */
+	uint32_t key_bytes;  /* zeros follow */
+	uint32_t nr_mapping; /* entries; 0: no mapping */
+	uint8_t key[NETFRONT_HASH_KEY_MAX];
+	uint8_t mapping[NETFRONT_HASH_MAPPING_MAX];
+};
+
 /* The L4 checksum holds only the pseudo header: the receiver completes it. */
 #define NETFRONT_CSUM_BLANK 0x1u
 /* The sender vouches for the checksum. */
@@ -101,6 +133,10 @@ struct netfront_frame {
 	uint8_t flags;
 	uint8_t gso;	   /* enum netfront_gso */
 	uint16_t gso_size; /* payload bytes per segment */
+	/* Of received ones only: */
+	uint16_t headroom_bytes; /* free before iov[0], and writable */
+	uint8_t hash_type;	 /* the NETFRONT_HASH_* of hash; 0: none */
+	uint32_t hash;
 };
 
 /*
@@ -114,6 +150,14 @@ void netfront_close(struct netfront *nf); /* NULL is fine */
 void netfront_info(struct netfront *nf, struct netfront_info *ret);
 bool netfront_link_up(struct netfront *nf);
 struct netfront_stats netfront_stats(struct netfront *nf); /* all queues' */
+
+/*
+ * Queue 0's owner: want this hash, of this backend and of those after it. Not
+ * waited for: netfront_info says what is in force, which is nothing as long as
+ * a backend has no control ring or refuses. -EINVAL.
+ */
+int netfront_set_hash(struct netfront *nf,
+		      const struct netfront_hash *hash) NETFRONT_MUST_CHECK;
 
 /* Queue nr < config.nr_queues, else NULL. */
 struct netfront_queue *netfront_queue(struct netfront *nf, uint32_t nr);

@@ -216,6 +216,8 @@ bool netfront_queue_arm(struct netfront_queue *q)
 	q->armed = true;
 	if (busy || q->nr != 0)
 		return busy;
+	if (net_ctrl_arm(nf))
+		return true;
 	return !nf->store_gone && xs_pending(nf->xs);
 }
 

@@ -5,6 +5,7 @@
  *   tx.c       frames -> ring requests -> completions: pure memory
  *   rx.c       buffers -> ring responses -> frames: pure memory
  *   owner.c    a queue with its lock and channels: what its owner calls
+ *   ctrl.c     the control ring: see ctrl.h
  *   features.c what the backend offers and what we answer: the store's nodes
  *   rings.c    memory and channels under the queues: made, connected, taken
  *   connect.c  the connection: handshake, loss, return, end
@@ -17,6 +18,7 @@
 
 #include <pthread.h>
 
+#include "netfront/ctrl.h"
 #include "netfront/netfront.h"
 #include "netfront/rx.h"
 #include "netfront/tx.h"
@@ -69,7 +71,8 @@ bool net_owner_clear_channels(struct netfront_queue *q);
 /* What the backend can do with rings, read before they are made. */
 struct transport {
 	uint32_t nr_rings;
-	bool split_channels;
+	bool split_channels, ctrl_ring;
+	uint32_t headroom_bytes; /* wanted, and offered; 0: none */
 };
 
 /*
@@ -97,6 +100,8 @@ int net_features_publish(struct xs *xs, xs_txn_t tx, void *arg) PV_MUST_CHECK;
 int net_rings_open(struct netfront *nf) PV_MUST_CHECK;
 /* They are connected, with nf->info. */
 int net_rings_attach(struct netfront *nf) PV_MUST_CHECK;
+/* An extra of this type may come from now on. */
+void net_rings_expect(struct netfront *nf, uint8_t extra_type);
 /* Tell every owner that nf->info has changed. */
 void net_rings_tell(struct netfront *nf);
 /* *ret_fault is set when a backend lied to any owner. Returns how many queues'
@@ -131,7 +136,9 @@ struct netfront {
 	int lost;    /* why the vif is lost for good: -errno; 0: it is not */
 	bool was_up; /* connected at least once */
 	bool carrier;
+	uint32_t headroom_bytes;    /* as the program wants */
 	struct transport transport; /* of the connection */
+	struct ctrl_front ctrl;
 	/* What anybody may ask for, at any time. */
 	pthread_mutex_t info_lock;
 	struct netfront_info info;
@@ -151,6 +158,8 @@ struct netfront {
 
 /* Begin the handshake (again). */
 int net_connect_start(struct netfront *nf) PV_MUST_CHECK;
+/* The backend's answer: what hash is in force. */
+void net_connect_set_hash_types(struct netfront *nf, uint32_t types);
 /*
  * Look at queue 0's channels, the timer, the store, and what the owners of
  * other queues found. Never waits for the backend.

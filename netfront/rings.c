@@ -100,6 +100,9 @@ static void attach(struct netfront_queue *q)
 	net_owner_lock(q);
 	tx_ring_attach(&q->tx, (void PV_SHARED *)rings, &q->nf->info);
 	rx_ring_attach(&q->rx, (void PV_SHARED *)(rings + PV_PAGE_SIZE));
+	rx_expect(&q->rx, XEN_NETIF_EXTRA_TYPE_GSO);
+	if (q->nf->transport.headroom_bytes)
+		rx_expect(&q->rx, XEN_NETIF_EXTRA_TYPE_XDP);
 	if (ring_front_push(&q->rx.ring))
 		evtchn_notify(q->rx_ev);
 	q->attached = q->up = true;
@@ -115,6 +118,15 @@ int net_rings_attach(struct netfront *nf)
 	for (uint32_t i = 0; i < nf->transport.nr_rings; i++)
 		attach(&nf->queues[i]);
 	return 0;
+}
+
+void net_rings_expect(struct netfront *nf, uint8_t extra_type)
+{
+	for (uint32_t i = 0; i < nf->transport.nr_rings; i++) {
+		net_owner_lock(&nf->queues[i]);
+		rx_expect(&nf->queues[i].rx, extra_type);
+		net_owner_unlock(&nf->queues[i]);
+	}
 }
 
 static void tell(struct netfront_queue *q)

@@ -36,6 +36,7 @@ void rx_ring_attach(struct rx_ring *rx, void PV_SHARED *ring_page)
 			sizeof(struct netif_rx_response));
 	assert(rx->ring.nr_slots == RX_PAGES);
 	rx->broken = false;
+	rx->extras = 0;
 	for (uint32_t i = 0; i < rx->nr_held; i++)
 		is_held[rx->held[i]] = true;
 	for (uint16_t page = 0; page < RX_PAGES; page++)
@@ -56,24 +57,71 @@ static int take_slot(struct rx_ring *rx, void *slot, uint16_t *page)
 	return 0;
 }
 
-static int take_extra(struct rx_ring *rx, struct netfront_frame *frame)
+static int take_gso(struct netfront_frame *frame,
+		    const struct netif_extra_info *extra)
 {
-	struct netif_extra_info extra;
-	uint16_t page;
-	int err = take_slot(rx, &extra, &page);
-
-	if (err)
-		return err;
-	/* We offered segmentation and nothing else, so there is one. */
-	if (extra.type != XEN_NETIF_EXTRA_TYPE_GSO || extra.flags ||
-	    !extra.u.gso.size)
+	if (!extra->u.gso.size)
 		return -EPROTO;
-	switch (extra.u.gso.type) {
+	switch (extra->u.gso.type) {
 	case XEN_NETIF_GSO_TYPE_TCPV4: frame->gso = NETFRONT_GSO_TCPV4; break;
 	case XEN_NETIF_GSO_TYPE_TCPV6: frame->gso = NETFRONT_GSO_TCPV6; break;
 	default: return -EPROTO;
 	}
-	frame->gso_size = extra.u.gso.size;
+	frame->gso_size = extra->u.gso.size;
+	return 0;
+}
+
+static int take_hash(struct netfront_frame *frame,
+		     const struct netif_extra_info *extra)
+{
+	if (extra->u.hash.algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ ||
+	    extra->u.hash.type > 3)
+		return -EPROTO;
+	frame->hash_type = (uint8_t)(1u << extra->u.hash.type);
+	/* Lowest byte first, and so is the CPU. */
+	memcpy(&frame->hash, extra->u.hash.value, sizeof(frame->hash));
+	return 0;
+}
+
+static int take_headroom(struct netfront_frame *frame,
+			 const struct netif_extra_info *extra,
+			 const struct netif_rx_response *first)
+{
+	if (extra->u.xdp.headroom > first->offset)
+		return -EPROTO;
+	/* An empty first piece is none of the frame's. */
+	if (first->status > 0)
+		frame->headroom_bytes = extra->u.xdp.headroom;
+	return 0;
+}
+
+/* Those behind first: each type once at most, which ends it. */
+static int take_extras(struct rx_ring *rx, struct netfront_frame *frame,
+		       const struct netif_rx_response *first)
+{
+	uint32_t expected = rx->extras;
+	struct netif_extra_info extra;
+	uint16_t page;
+
+	do {
+		int err = take_slot(rx, &extra, &page);
+
+		if (!err && (extra.type >= XEN_NETIF_EXTRA_TYPE_MAX ||
+			     !(expected & 1u << extra.type) ||
+			     extra.flags & ~XEN_NETIF_EXTRA_FLAG_MORE))
+			err = -EPROTO;
+		if (err)
+			return err;
+		expected &= ~(1u << extra.type);
+		if (extra.type == XEN_NETIF_EXTRA_TYPE_GSO)
+			err = take_gso(frame, &extra);
+		else if (extra.type == XEN_NETIF_EXTRA_TYPE_HASH)
+			err = take_hash(frame, &extra);
+		else
+			err = take_headroom(frame, &extra, first);
+		if (err)
+			return err;
+	} while (extra.flags & XEN_NETIF_EXTRA_FLAG_MORE);
 	return 0;
 }
 
@@ -128,7 +176,7 @@ static int take_chain(struct rx_ring *rx, struct netfront_frame *frame)
 		if (!err)
 			err = check_slot(&rsp, page, !nr_slots);
 		if (!err && !nr_slots && rsp.flags & NETRXF_extra_info)
-			err = take_extra(rx, frame);
+			err = take_extras(rx, frame, &rsp);
 		if (!err && ++nr_slots > NETFRONT_SLOTS_MAX)
 			err = -EPROTO;
 		if (err)

@@ -21,8 +21,9 @@
 
 struct rx_ring {
 	struct ring_front ring;
-	bool broken;	/* it lied; nothing more is read from this ring */
-	uint8_t *pages; /* RX_PAGES of them; the backend may write them */
+	bool broken;	 /* it lied; nothing more is read from this ring */
+	uint32_t extras; /* 1 << type of those that may come */
+	uint8_t *pages;	 /* RX_PAGES of them; the backend may write them */
 	grant_ref_t first_ref;
 	uint16_t in_slot[RX_PAGES]; /* the buffer behind each ring slot */
 	uint16_t held[RX_PAGES];    /* buffers of the frames that were taken */
@@ -35,9 +36,15 @@ struct rx_ring {
 void rx_ring_init(struct rx_ring *rx, void *pages, grant_ref_t first_ref);
 /*
  * A zeroed ring: every buffer that is not held is put; ring_front_push shows
- * them. What was taken from an earlier ring stays as it is until rx_done.
+ * them. What was taken from an earlier ring stays as it is until rx_done. No
+ * extras are expected.
  */
 void rx_ring_attach(struct rx_ring *rx, void PV_SHARED *ring_page);
+/* From now on, until there is another ring, extras of this type may come. */
+static inline void rx_expect(struct rx_ring *rx, uint8_t extra_type)
+{
+	rx->extras |= 1u << extra_type;
+}
 
 /*
  * The next frames, as netfront_queue_recv; counts. Returns how many, or -EPROTO

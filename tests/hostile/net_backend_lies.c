@@ -215,6 +215,7 @@ static void rx_setup(void)
 	memset(&stats, 0, sizeof(stats));
 	rx_ring_init(&rx, pages, FIRST_REF);
 	rx_ring_attach(&rx, (void PV_SHARED *)ring_page);
+	rx_expect(&rx, XEN_NETIF_EXTRA_TYPE_GSO);
 	(void)!ring_front_push(&rx.ring);
 	ring_back_init(&back, (void PV_SHARED *)ring_page, PV_PAGE_SIZE,
 		       sizeof(struct netif_rx_response));
@@ -400,6 +401,115 @@ static void finds_out_extras_that_nobody_offered(void)
 	}
 }
 
+/* A frame at offset 256 with these extras, the first of them in its flags. */
+static int take_with(const struct netif_extra_info *extras, unsigned nr,
+		     struct netfront_frame *frame)
+{
+	rx_setup();
+	rx_expect(&rx, XEN_NETIF_EXTRA_TYPE_HASH);
+	rx_expect(&rx, XEN_NETIF_EXTRA_TYPE_XDP);
+	back_fill((struct netif_rx_response){
+		.id = back_buffer().id,
+		.offset = 256,
+		.status = 60,
+		.flags = NETRXF_extra_info,
+	});
+	for (unsigned i = 0; i < nr; i++) {
+		struct netif_extra_info info = extras[i];
+
+		if (i + 1 < nr)
+			info.flags |= XEN_NETIF_EXTRA_FLAG_MORE;
+		(void)back_buffer();
+		ring_back_put(&back, &info, sizeof(info));
+	}
+	back_show();
+	return take(frame);
+}
+
+static void takes_the_extras_that_were_asked_for_in_any_order(void)
+{
+	struct netif_extra_info e[3] = {
+		{ .type = XEN_NETIF_EXTRA_TYPE_XDP, .u.xdp.headroom = 256 },
+		{ .type = XEN_NETIF_EXTRA_TYPE_GSO,
+		  .u.gso = { 1448, 1, 0, 0 } },
+		{ .type = XEN_NETIF_EXTRA_TYPE_HASH,
+		  .u.hash = { 3, 1, { 0x78, 0x56, 0x34, 0x12 } } },
+	};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct netif_extra_info first = e[0];
+		struct netfront_frame frame;
+
+		UNIT_CHECK(take_with(e, 3, &frame) == 1);
+		UNIT_CHECK(frame.headroom_bytes == 256 &&
+			   frame.gso == NETFRONT_GSO_TCPV4 &&
+			   frame.gso_size == 1448 &&
+			   frame.hash_type == NETFRONT_HASH_IPV6_TCP &&
+			   frame.hash == 0x12345678);
+		rx_done(&rx, true);
+		UNIT_CHECK(ring_front_free(&rx.ring) == 0);
+		memmove(e, e + 1, 2 * sizeof(e[0]));
+		e[2] = first;
+	}
+}
+
+static void finds_out_extras_that_make_no_sense(void)
+{
+	static const struct netif_extra_info lies[][2] = {
+		/* more room than there is before the frame */
+		{ { .type = 5, .u.xdp.headroom = 257 } },
+		{ { .type = 5, .u.xdp.headroom = 0xffff } },
+		/* a kind and an algorithm that do not exist */
+		{ { .type = 4, .u.hash = { 4, 1, { 0 } } } },
+		{ { .type = 4, .u.hash = { 255, 1, { 0 } } } },
+		{ { .type = 4, .u.hash = { 0, 0, { 0 } } } },
+		{ { .type = 4, .u.hash = { 0, 2, { 0 } } } },
+		/* others' types, and none */
+		{ { .type = 0 } },
+		{ { .type = 2 } },
+		{ { .type = 3 } },
+		{ { .type = 6 } },
+		{ { .type = 32 } },
+		{ { .type = 36 } },
+		{ { .type = 255 } },
+		/* a flag that does not exist */
+		{ { .type = 5, .flags = 2 } },
+		/* one twice */
+		{ { .type = 5 }, { .type = 5 } },
+		{ { .type = 4, .u.hash = { 0, 1, { 0 } } },
+		  { .type = 4, .u.hash = { 0, 1, { 0 } } } },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct netfront_frame frame;
+
+		UNIT_CHECK(take_with(lies[i], lies[i][1].type ? 2 : 1,
+				     &frame) == -EPROTO);
+	}
+}
+
+/* With a first slot of nothing the room before it is not the frame's. */
+static void no_room_before_a_frame_that_begins_later(void)
+{
+	struct netif_extra_info info = { .type = XEN_NETIF_EXTRA_TYPE_XDP,
+					 .u.xdp.headroom = 256 };
+	struct netfront_frame frame;
+
+	rx_setup();
+	rx_expect(&rx, XEN_NETIF_EXTRA_TYPE_XDP);
+	back_fill((struct netif_rx_response){ .id = back_buffer().id,
+					      .offset = 256,
+					      .flags = NETRXF_extra_info |
+						       NETRXF_more_data });
+	(void)back_buffer();
+	ring_back_put(&back, &info, sizeof(info));
+	back_fill((struct netif_rx_response){ .id = back_buffer().id,
+					      .status = 60 });
+	back_show();
+	UNIT_CHECK(take(&frame) == 1);
+	UNIT_CHECK(frame.nr == 1 && frame.headroom_bytes == 0);
+}
+
 static void finds_out_impossible_receive_producers(void)
 {
 	static const uint32_t lies[] = { 257, 0x80000000u, 0xffffffffu };
@@ -466,5 +576,8 @@ UNIT_MAIN("net_backend_lies", UNIT_TEST(sends_chains_as_netif_says),
 	  UNIT_TEST(finds_out_receive_responses_that_cannot_be),
 	  UNIT_TEST(finds_out_chains_that_are_too_long),
 	  UNIT_TEST(finds_out_extras_that_nobody_offered),
+	  UNIT_TEST(takes_the_extras_that_were_asked_for_in_any_order),
+	  UNIT_TEST(finds_out_extras_that_make_no_sense),
+	  UNIT_TEST(no_room_before_a_frame_that_begins_later),
 	  UNIT_TEST(finds_out_impossible_receive_producers),
 	  UNIT_TEST(never_hands_out_what_is_not_a_buffer))

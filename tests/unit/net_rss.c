@@ -12,38 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/rss_vectors.h"
 #include "tests/unit/unit.h"
 
-static const uint8_t key[RSS_KEY_BYTES] = {
-	0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
-	0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
-	0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30,
-	0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
-};
-
-static const struct vector {
-	const char *dst, *src;
-	uint16_t dst_port, src_port;
-	uint32_t plain, tcp;
-} vectors[] = {
-	{ "161.142.100.80", "66.9.149.187", 1766, 2794, 0x323e8fc2,
-	  0x51ccc178 },
-	{ "65.69.140.83", "199.92.111.2", 4739, 14230, 0xd718262a, 0xc626b0ea },
-	{ "12.22.207.184", "24.19.198.95", 38024, 12898, 0xd2d0a5de,
-	  0x5c2b394a },
-	{ "209.142.163.6", "38.27.205.30", 2217, 48228, 0x82989176,
-	  0xafc7327f },
-	{ "202.188.127.2", "153.39.163.191", 1303, 44251, 0x5d1809c5,
-	  0x10e828a2 },
-	{ "3ffe:2501:200:3::1", "3ffe:2501:200:1fff::7", 1766, 2794, 0x2cc18cd5,
-	  0x40207d3d },
-	{ "ff02::1", "3ffe:501:8::260:97ff:fe40:efab", 4739, 14230, 0x0f0c461c,
-	  0xdde51bbf },
-	{ "fe80::200:f8ff:fe21:67cf", "3ffe:1900:4545:3:200:f8ff:fe21:67cf",
-	  38024, 44251, 0x4b61e985, 0x02d1feef },
-};
-
-static struct flow flow_of(const struct vector *v, bool tcp)
+static struct flow flow_of(const struct rss_vector *v, bool tcp)
 {
 	struct flow f = { .ipv6 = strchr(v->src, ':') != NULL, .tcp = tcp };
 	uint8_t each = f.ipv6 ? 16 : 4;
@@ -64,19 +36,21 @@ static void the_published_vectors_come_out(void)
 	struct rss rss = { .algorithm = 1, .types = 0xf };
 	struct rss_table table;
 
-	UNIT_REQUIRE(!rss_set_key(&rss, key, sizeof(key)));
+	UNIT_REQUIRE(
+		!rss_set_key(&rss, rss_vector_key, sizeof(rss_vector_key)));
 	rss_table_init(&table, rss.key);
-	for (unsigned i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
-		struct flow f = flow_of(&vectors[i], true);
+	for (unsigned i = 0; i < NR_RSS_VECTORS; i++) {
+		struct flow f = flow_of(&rss_vectors[i], true);
 		uint32_t hash;
 		uint8_t type;
 
 		UNIT_CHECK(rss_hash(&rss, &table, &f, &type, &hash));
-		UNIT_CHECK(hash == vectors[i].tcp && type == (f.ipv6 ? 3 : 1));
+		UNIT_CHECK(hash == rss_vectors[i].tcp &&
+			   type == (f.ipv6 ? 3 : 1));
 		/* UDP has no type with ports. */
 		f.tcp = false;
 		UNIT_CHECK(rss_hash(&rss, &table, &f, &type, &hash));
-		UNIT_CHECK(hash == vectors[i].plain &&
+		UNIT_CHECK(hash == rss_vectors[i].plain &&
 			   type == (f.ipv6 ? 2 : 0));
 	}
 }
@@ -128,18 +102,19 @@ static void the_largest_type_asked_for_is_taken(void)
 {
 	struct rss rss = { .algorithm = 1 };
 	struct rss_table table;
-	struct flow v4 = flow_of(&vectors[0], true),
-		    v6 = flow_of(&vectors[5], true), other = v4;
+	struct flow v4 = flow_of(&rss_vectors[0], true),
+		    v6 = flow_of(&rss_vectors[5], true), other = v4;
 	uint32_t hash = 1;
 	uint8_t type;
 
-	UNIT_REQUIRE(!rss_set_key(&rss, key, sizeof(key)));
+	UNIT_REQUIRE(
+		!rss_set_key(&rss, rss_vector_key, sizeof(rss_vector_key)));
 	rss_table_init(&table, rss.key);
 	UNIT_CHECK(!rss_active(&rss));
 	UNIT_REQUIRE(!rss_set_types(&rss, 1));
 	UNIT_CHECK(rss_active(&rss));
 	UNIT_CHECK(rss_hash(&rss, &table, &v4, &type, &hash) && type == 0 &&
-		   hash == vectors[0].plain);
+		   hash == rss_vectors[0].plain);
 	UNIT_CHECK(!rss_hash(&rss, &table, &v6, &type, &hash) && !hash);
 	/* Only TCP's: others have none. */
 	UNIT_REQUIRE(!rss_set_types(&rss, 2));
@@ -159,12 +134,15 @@ static void a_shorter_key_leaves_nothing_of_a_longer_one(void)
 {
 	struct rss rss = { 0 };
 
-	UNIT_REQUIRE(!rss_set_key(&rss, key, sizeof(key)));
-	UNIT_REQUIRE(!rss_set_key(&rss, key, 3));
-	UNIT_CHECK(!memcmp(rss.key, key, 3) && !rss.key[3] && !rss.key[39]);
-	UNIT_REQUIRE(!rss_set_key(&rss, key, 0));
+	UNIT_REQUIRE(
+		!rss_set_key(&rss, rss_vector_key, sizeof(rss_vector_key)));
+	UNIT_REQUIRE(!rss_set_key(&rss, rss_vector_key, 3));
+	UNIT_CHECK(!memcmp(rss.key, rss_vector_key, 3) && !rss.key[3] &&
+		   !rss.key[39]);
+	UNIT_REQUIRE(!rss_set_key(&rss, rss_vector_key, 0));
 	UNIT_CHECK(!rss.key[0]);
-	UNIT_CHECK(rss_set_key(&rss, key, RSS_KEY_BYTES + 1) == -EOVERFLOW);
+	UNIT_CHECK(rss_set_key(&rss, rss_vector_key, RSS_KEY_BYTES + 1) ==
+		   -EOVERFLOW);
 }
 
 static void the_mapping_stays_within_its_bounds(void)

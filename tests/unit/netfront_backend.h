@@ -35,6 +35,14 @@ struct net_queue {
 	unsigned nr_echoed;
 };
 
+/* What the control ring was asked, and how its page began then. */
+struct net_asked {
+	struct xen_netif_ctrl_request req;
+	uint8_t page[PV_PAGE_SIZE];
+};
+
+#define NET_ASKED_MAX 32u
+
 struct net_backend {
 	struct rig *rig;
 	/* the script, set before net_backend_start */
@@ -44,6 +52,9 @@ struct net_backend {
 	const char *carrier; /* NULL: no such node */
 	enum net_lie lie;
 	unsigned lie_queue, lie_after; /* honest answers first */
+	bool ctrl;		       /* offers a control ring */
+	uint16_t ctrl_refuses;	       /* requests of this type; 0: none */
+	bool ctrl_lies;		       /* answers with another id */
 	bool storm;		       /* notifies without end and reason */
 	bool restarted;		       /* the successor of one that died */
 	void (*inspect)(struct net_backend *be,
@@ -51,12 +62,17 @@ struct net_backend {
 	/* what it did */
 	uint32_t nr_queues;
 	bool connected; /* atomic */
+	struct net_asked asked[NET_ASKED_MAX];
+	unsigned nr_asked; /* atomic */
 	/* its own */
 	pthread_t thread;
 	bool stop, die; /* test's thread to backend's: atomic */
 	struct platform *platform;
 	struct xs *xs;
 	struct net_queue queues[NET_QUEUES_MAX];
+	struct grant_map ctrl_map;
+	struct ring_back ctrl_ring;
+	struct evtchn *ctrl_ev;
 };
 
 static inline bool net_backend_stopping(struct net_backend *be)
@@ -108,6 +124,8 @@ static inline int net_backend_offer(struct net_backend *be)
 	snprintf(text, sizeof(text), "%u", be->max_queues ? be->max_queues : 1);
 	if (!err && (be->max_queues || be->restarted))
 		err = net_backend_put(be, "multi-queue-max-queues", text);
+	if (!err && be->ctrl)
+		err = net_backend_put(be, "feature-ctrl-ring", "1");
 	if (!err && be->carrier)
 		err = net_backend_put(be, "carrier", be->carrier);
 	return err;
@@ -172,6 +190,28 @@ static inline int net_backend_map_queue(struct net_backend *be, const char *dir,
 	return 0;
 }
 
+static inline int net_backend_map_ctrl(struct net_backend *be)
+{
+	domid_t guest = be->rig->guest;
+	grant_ref_t ref;
+	uint32_t port;
+	int err = net_backend_read(be, be->rig->front, "ctrl-ring-ref", &ref);
+
+	if (!err)
+		err = net_backend_read(be, be->rig->front, "event-channel-ctrl",
+				       &port);
+	if (!err)
+		err = platform_map(be->platform, guest, &ref, 1, true,
+				   &be->ctrl_map);
+	if (!err)
+		err = platform_evtchn_bind(be->platform, guest, port,
+					   &be->ctrl_ev);
+	if (!err)
+		ring_back_init(&be->ctrl_ring, be->ctrl_map.base, PV_PAGE_SIZE,
+			       sizeof(struct xen_netif_ctrl_request));
+	return err;
+}
+
 static inline int net_backend_map(struct net_backend *be)
 {
 	const char *front = be->rig->front;
@@ -183,6 +223,10 @@ static inline int net_backend_map(struct net_backend *be)
 	if (err)
 		return err;
 	be->nr_queues = nr;
+	if (be->ctrl)
+		err = net_backend_map_ctrl(be);
+	if (err)
+		return err;
 	if (nr == 1)
 		return net_backend_map_queue(be, front, &be->queues[0]);
 	for (unsigned i = 0; i < nr && !err; i++) {
@@ -308,6 +352,45 @@ static inline bool net_backend_serve_queue(struct net_backend *be, unsigned nr)
 	return true;
 }
 
+/* The page that a request names, if it does. */
+static inline grant_ref_t
+net_backend_named(const struct xen_netif_ctrl_request *req)
+{
+	switch (req->type) {
+	case XEN_NETIF_CTRL_TYPE_SET_HASH_KEY:
+	case XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING: return req->data[0];
+	case XEN_NETIF_CTRL_TYPE_ADD_GREF_MAPPING: return req->data[1];
+	default: return 0;
+	}
+}
+
+/* One control request, if there is one. */
+static inline void net_backend_serve_ctrl(struct net_backend *be)
+{
+	unsigned n = be->nr_asked;
+	struct net_asked *asked = &be->asked[n];
+	struct xen_netif_ctrl_response rsp = { .data = 512 };
+	grant_ref_t ref;
+
+	if (!be->ctrl || ring_back_arm(&be->ctrl_ring) <= 0 ||
+	    n == NET_ASKED_MAX)
+		return;
+	ring_back_get(&be->ctrl_ring, &asked->req, sizeof(asked->req));
+	ref = net_backend_named(&asked->req);
+	if (ref)
+		(void)!net_backend_copy(be, ref, 0, asked->page, PV_PAGE_SIZE,
+					false);
+	rsp.id = (uint16_t)(asked->req.id + be->ctrl_lies);
+	rsp.type = asked->req.type;
+	if (rsp.type == be->ctrl_refuses)
+		rsp.status = XEN_NETIF_CTRL_STATUS_NOT_SUPPORTED;
+	/* Pairs with the load in the test. */
+	__atomic_store_n(&be->nr_asked, n + 1, __ATOMIC_RELEASE);
+	ring_back_put(&be->ctrl_ring, &rsp, sizeof(rsp));
+	if (ring_back_push(&be->ctrl_ring))
+		evtchn_notify(be->ctrl_ev);
+}
+
 static inline bool net_backend_clear(struct net_queue *q)
 {
 	bool gone = evtchn_clear(q->tx_ev) < 0;
@@ -345,6 +428,7 @@ static inline void net_backend_serve(struct net_backend *be)
 
 		for (unsigned i = 0; i < be->nr_queues; i++)
 			busy = net_backend_serve_queue(be, i) || busy;
+		net_backend_serve_ctrl(be);
 		if (busy)
 			continue;
 		front = rig_state(be->xs, be->rig->front);
@@ -362,6 +446,9 @@ static inline void net_backend_serve(struct net_backend *be)
 
 static inline void net_backend_release(struct net_backend *be)
 {
+	evtchn_close(be->ctrl_ev);
+	if (be->ctrl_map.nr_pages)
+		platform_unmap(be->platform, &be->ctrl_map);
 	for (unsigned i = 0; i < NET_QUEUES_MAX; i++) {
 		struct net_queue *q = &be->queues[i];
 
