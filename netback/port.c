@@ -99,6 +99,17 @@ void vif_port_set_rules(struct vif_port *port, const struct switch_rules *rules)
 	switch_set_rules(&port->port, rules, clock_now_ns());
 }
 
+void vif_port_set_mac(struct vif_port *port,
+		      const uint8_t mac[PACKET_MAC_BYTES])
+{
+	struct vswitch *sw = port->port.sw;
+
+	switch_remove(&port->port);
+	memcpy(port->port.mac, mac, PACKET_MAC_BYTES);
+	if (sw)
+		switch_add(sw, &port->port);
+}
+
 void vif_port_set_wishes(struct vif_port *port,
 			 const struct queue_wishes *wishes)
 {

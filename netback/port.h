@@ -44,6 +44,9 @@ int vif_port_start(struct vif_port *port, struct worker *worker,
 void vif_port_stop(struct vif_port *port);
 void vif_port_set_rules(struct vif_port *port,
 			const struct switch_rules *rules);
+/* What is learned of it, and pinned to it, goes with the old one. */
+void vif_port_set_mac(struct vif_port *port,
+		      const uint8_t mac[PACKET_MAC_BYTES]);
 void vif_port_set_wishes(struct vif_port *port,
 			 const struct queue_wishes *wishes);
 /* What the switch knows it by. */

@@ -169,7 +169,7 @@ static int vif_connect(struct xenbus_device *dev)
 		xenbus_fatal(dev, err, "giving the records into keeping");
 		return err;
 	}
-	err = vif_queues_open(&v->queues, v->target.mac, false, &i);
+	err = vif_queues_open(&v->queues, false, &i);
 	if (err) {
 		vif_stop(v, false);
 		xenbus_fatal(dev, err,
@@ -251,7 +251,7 @@ static int vif_take_over(struct vif *v)
 	if (!err)
 		err = vif_changes_read(v, &node);
 	if (!err)
-		err = vif_queues_open(&v->queues, v->target.mac, true, &i);
+		err = vif_queues_open(&v->queues, true, &i);
 	return err ? err : vif_start(v);
 }
 

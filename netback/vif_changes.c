@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vif_changes.c - what may be changed of a vif while it is connected: by its
- * toolstack in our directory (rules, limits, a capture), by its frontend in its
+ * toolstack in our directory (its address, rules, limits, a capture), by its
+ * frontend in its
  * own (what it wishes); and the figures that somebody asks for there. See
  * vif_private.h. Neighbours: vif_rules.c, vif_params.c (the nodes),
  * vif_queues.c (where they are obeyed). Control thread.
  */
 #include "netback/vif_private.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "netback/vif_params.h"
@@ -50,7 +52,26 @@ static const struct stats_ops vif_stats_ops = {
 
 /* ---- rules and wishes -------------------------------------------------- */
 
-/* Nothing changes when that cannot be read. */
+/* Nothing changes when one of these cannot be read. */
+static int read_mac(struct vif *v, const char **ret_node)
+{
+	uint8_t mac[PACKET_MAC_BYTES];
+	char text[32];
+	int err = xs_read_str(v->dev->xs, XS_NO_TXN, v->dev->node, "mac", text,
+			      sizeof(text));
+
+	*ret_node = "mac";
+	if (err == -ENOENT) {
+		memcpy(mac, v->target.mac, sizeof(mac));
+		err = 0;
+	} else if (!err) {
+		err = packet_parse_mac(text, mac);
+	}
+	if (!err)
+		vif_queues_set_mac(&v->queues, mac);
+	return err;
+}
+
 static int read_rules(struct vif *v, const char **ret_node)
 {
 	struct switch_rules rules;
@@ -73,8 +94,10 @@ static int read_wishes(struct vif *v, const char **ret_node)
 
 int vif_changes_read(struct vif *v, const char **ret_node)
 {
-	int err = read_rules(v, ret_node);
+	int err = read_mac(v, ret_node);
 
+	if (!err)
+		err = read_rules(v, ret_node);
 	return err ? err : read_wishes(v, ret_node);
 }
 
@@ -163,6 +186,8 @@ void vif_changed(struct xenbus_device *dev, const char *node)
 
 	if (concerns(node, "capture"))
 		vif_capture_look(&v->capture, dev, &v->queues);
+	if (concerns(node, "mac"))
+		look_at(v, read_mac);
 	if (vif_rules_is_node(node))
 		look_at(v, read_rules);
 	if (concerns(node, LIMIT_RATES) || concerns(node, LIMIT_RATE_XL) ||

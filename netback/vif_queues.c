@@ -123,8 +123,7 @@ static int stop_on_thread(void *arg)
 	return 0;
 }
 
-int vif_queues_open(struct vif_queues *qs, const uint8_t *mac, bool resume,
-		    uint32_t *ret_queue)
+int vif_queues_open(struct vif_queues *qs, bool resume, uint32_t *ret_queue)
 {
 	struct vif_port_config config = {
 		.platform = qs->nb->control.platform,
@@ -139,7 +138,7 @@ int vif_queues_open(struct vif_queues *qs, const uint8_t *mac, bool resume,
 		.limiters = qs->limiters,
 	};
 
-	memcpy(config.mac, mac, sizeof(config.mac));
+	memcpy(config.mac, qs->mac, sizeof(config.mac));
 	return vif_port_open(&config, &qs->port, ret_queue);
 }
 
@@ -148,6 +147,24 @@ int vif_queues_start(struct vif_queues *qs, struct vswitch *sw)
 	struct start s = { .qs = qs, .sw = sw };
 
 	return worker_call(qs->nb->worker, start_on_thread, &s);
+}
+
+static int set_mac_on_thread(void *arg)
+{
+	struct vif_queues *qs = arg;
+
+	vif_port_set_mac(qs->port, qs->mac);
+	return 0;
+}
+
+void vif_queues_set_mac(struct vif_queues *qs,
+			const uint8_t mac[PACKET_MAC_BYTES])
+{
+	if (!memcmp(qs->mac, mac, sizeof(qs->mac)))
+		return;
+	memcpy(qs->mac, mac, sizeof(qs->mac));
+	if (qs->port)
+		worker_call(qs->nb->worker, set_mac_on_thread, qs);
 }
 
 static int set_rules_on_thread(void *arg)

@@ -19,6 +19,7 @@ struct vif_queues {
 	struct netback *nb;
 	domid_t domid;
 	uint32_t handle;
+	uint8_t mac[PACKET_MAC_BYTES];
 	struct switch_rules rules;
 	struct queue_wishes wishes;
 	uint32_t nr; /* 0: there are none */
@@ -45,11 +46,14 @@ int vif_queues_find(struct vif_queues *qs) PV_MUST_CHECK;
  * Rings and channels as the records say; resume: where they end. Nothing is
  * consumed yet. *ret_queue: which queue failed.
  */
-int vif_queues_open(struct vif_queues *qs, const uint8_t *mac, bool resume,
+int vif_queues_open(struct vif_queues *qs, bool resume,
 		    uint32_t *ret_queue) PV_MUST_CHECK;
 /* A place in the switch: from now on they are served. */
 int vif_queues_start(struct vif_queues *qs, struct vswitch *sw) PV_MUST_CHECK;
-/* What the vif may do on the switch, from now on or when it starts. */
+/* The vif's address on the switch, from now on or when it starts. */
+void vif_queues_set_mac(struct vif_queues *qs,
+			const uint8_t mac[PACKET_MAC_BYTES]);
+/* What it may do there, likewise. */
 void vif_queues_set_rules(struct vif_queues *qs,
 			  const struct switch_rules *rules);
 /* What the frontend wants of them, likewise. */

@@ -255,6 +255,59 @@ static void a_rate_of_libxls_is_obeyed_where_there_is_no_other(void)
 	vifs_end();
 }
 
+/* Does a frame from a to b's address of that last byte reach b? */
+static bool reaches_address(uint8_t last)
+{
+	struct netif_tx_request r = tx_frame(&a, &b, 2, 60);
+	struct netif_rx_response rsp;
+	uint16_t id;
+
+	((uint8_t *)a.send.base)[2 * PV_PAGE_SIZE + 5] = last;
+	tx_request(&a, r);
+	tx_show(&a);
+	UNIT_CHECK(tx_status(&a, &id) == NETIF_RSP_OKAY);
+	if (ring_front_pending(&b.q[0].rx) <= 0)
+		return false;
+	ring_front_get(&b.q[0].rx, &rsp, sizeof(rsp));
+	return rsp.status == 60;
+}
+
+/* Does what b sends from that address reach a? */
+static bool served_from(struct guest *g, uint8_t last)
+{
+	struct netif_rx_response rsp;
+
+	rx_post(&a, 1);
+	g->mac[5] = last;
+	UNIT_CHECK(served(g, &a));
+	if (ring_front_pending(&a.q[0].rx) <= 0)
+		return false;
+	ring_front_get(&a.q[0].rx, &rsp, sizeof(rsp));
+	return rsp.status == 60;
+}
+
+static void an_address_is_changed_while_the_vif_is_connected(void)
+{
+	vifs_connect();
+	rx_post(&b, 40);
+	back_set(&b, "antispoof", "1");
+	back_set(&b, "mac", "02:00:00:00:00:22");
+	UNIT_CHECK(BACK_UNTIL(!served_from(&b, 2)));
+	UNIT_CHECK(served_from(&b, 0x22) && reaches_address(0x22));
+	/* It is no address: the last one stays. */
+	back_set(&b, "mac", "01:00:00:00:00:22");
+	for (unsigned i = 0; i < 10; i++)
+		back_turn();
+	UNIT_CHECK(served_from(&b, 0x22));
+	/* A successor reads it there. */
+	back_set(&b, "mac", "02:00:00:00:00:23");
+	back_end();
+	back_start();
+	UNIT_CHECK(served_from(&b, 0x23) && !served_from(&b, 0x22));
+	UNIT_CHECK(reaches_address(0x23));
+	vifs_end();
+}
+
 /* ---- a frontend that lied ------------------------------------------------ */
 
 static void lie(struct guest *g)
@@ -356,6 +409,7 @@ UNIT_MAIN("net_vif", UNIT_TEST(two_guests_connect_and_frames_cross),
 	  UNIT_TEST(a_multicast_filter_is_asked_for_at_any_time),
 	  UNIT_TEST(room_before_frames_is_agreed_by_reconfiguring),
 	  UNIT_TEST(a_rate_of_libxls_is_obeyed_where_there_is_no_other),
+	  UNIT_TEST(an_address_is_changed_while_the_vif_is_connected),
 	  UNIT_TEST(a_vif_that_lied_is_closed_until_it_is_enabled),
 	  UNIT_TEST(enabled_it_begins_without_a_move_of_its_frontend),
 	  UNIT_TEST(a_disabled_vif_is_detached_as_any_other),
