@@ -209,7 +209,7 @@ static void step_gone(struct xenbus_device *dev)
 	go_down(dev->priv, -ESHUTDOWN);
 }
 
-/* The MTU, by the toolstack; the carrier, by the backend. */
+/* Address and MTU, by the toolstack; the carrier, by the backend. */
 static void step_changed(struct xenbus_device *dev, const char *node)
 {
 	struct netfront *nf = dev->priv;
@@ -221,7 +221,8 @@ static void step_changed(struct xenbus_device *dev, const char *node)
 		return;
 	if (net_features_read_changes(nf, &info))
 		return;
-	if (info.mtu != nf->info.mtu || carrier != nf->carrier)
+	if (info.mtu != nf->info.mtu || carrier != nf->carrier ||
+	    memcmp(info.mac, nf->info.mac, sizeof(info.mac)) != 0)
 		set_info(nf, &info);
 }
 

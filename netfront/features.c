@@ -117,7 +117,7 @@ int net_features_read_config(struct netfront *nf, struct netfront_info *info)
 int net_features_read_changes(struct netfront *nf, struct netfront_info *info)
 {
 	uint32_t carrier;
-	int err = read_mtu(nf, &info->mtu);
+	int err = net_features_read_config(nf, info);
 
 	if (!err)
 		err = read_node(nf, "carrier", 1, 1, &carrier);

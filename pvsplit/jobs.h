@@ -24,7 +24,8 @@ extern const char network_rules_help[], network_capture_help[],
 	network_bench_help[];
 extern const struct cmd_option network_limit_options[];
 extern const char block_limit_help[], block_stats_help[], top_help[],
-	network_limit_help[], network_stats_help[], network_enable_help[];
+	network_limit_help[], network_stats_help[], network_enable_help[],
+	network_set_help[];
 
 int up_run(struct pvsplit *ps, const struct args *args);
 int down_run(struct pvsplit *ps, const struct args *args);
@@ -49,6 +50,7 @@ int network_capture_run(struct pvsplit *ps, const struct args *args);
 int network_bench_run(struct pvsplit *ps, const struct args *args);
 int network_stats_run(struct pvsplit *ps, const struct args *args);
 int network_limit_run(struct pvsplit *ps, const struct args *args);
+int network_set_run(struct pvsplit *ps, const struct args *args);
 int network_enable_run(struct pvsplit *ps, const struct args *args);
 int network_detach_run(struct pvsplit *ps, const struct args *args);
 int run_run(struct pvsplit *ps, const struct args *args);

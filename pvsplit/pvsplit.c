@@ -89,6 +89,11 @@ const struct command commands[] = {
 	  network_attach_options, 1, 2, false, network_attach_run },
 	{ "network-list", "[DOMAIN]", "list network interfaces", NULL,
 	  "pvsplit network-list", NULL, 0, 1, false, network_list_run },
+	{ "network-set", "DOMAIN VIF [SPEC]",
+	  "show and change an interface's address and MTU", network_set_help,
+	  "pvsplit network-set web 0 mtu=9000\n"
+	  "pvsplit network-set web 0",
+	  NULL, 2, 3, false, network_set_run },
 	{ "network-rules", "DOMAIN VIF [SPEC]",
 	  "show and change what an interface may do on its switch",
 	  network_rules_help,

@@ -65,6 +65,10 @@ int spec_vif_parse(const char *text, bool guest, struct vif_spec *ret,
 int spec_rules_parse(const char *text, struct vif_spec *ret,
 		     char *why) PV_MUST_CHECK;
 
+/* Only what network-set takes: mac; mtu, which is 0 when it is not given. */
+int spec_set_parse(const char *text, struct vif_spec *ret,
+		   char *why) PV_MUST_CHECK;
+
 /* A node of the backend's directory (docs/xenstore-paths.md) and its value. */
 struct spec_rule {
 	const char *node, *text; /* "": there is no such rule */

@@ -242,6 +242,7 @@ static int set_ips(struct vif_spec *v, const char *value, char *why)
 #define IN_ATTACH 0x1u
 #define IN_GUEST  0x2u
 #define IN_RULES  0x4u
+#define IN_SET	  0x8u
 #define IN_ALL	  (IN_ATTACH | IN_GUEST | IN_RULES)
 
 static const struct vif_key {
@@ -256,11 +257,11 @@ static const struct vif_key {
 	{ "stormlimit", set_stormlimit, IN_ALL },
 	{ "ip", set_ips, IN_ATTACH | IN_RULES },
 	{ "ip", set_ip, IN_GUEST },
-	{ "mac", set_mac, IN_ATTACH | IN_GUEST },
+	{ "mac", set_mac, IN_ATTACH | IN_GUEST | IN_SET },
 	{ "bridge", set_bridge, IN_ATTACH | IN_GUEST },
 	{ "uplink", set_uplink, IN_ATTACH | IN_GUEST },
 	{ "vif", set_vif, IN_ATTACH | IN_GUEST },
-	{ "mtu", set_mtu, IN_ATTACH | IN_GUEST },
+	{ "mtu", set_mtu, IN_ATTACH | IN_GUEST | IN_SET },
 	{ "rate", set_rate, IN_ATTACH | IN_GUEST },
 	{ "backend", set_vif_backend, IN_ATTACH | IN_GUEST },
 	{ "gw", set_gw, IN_GUEST },
@@ -295,8 +296,9 @@ static int vif_field(struct spec_parse *p, struct vif_spec *v, unsigned where)
 	i = find_key(p->key, where, &elsewhere);
 	if (i == ARRAY_SIZE(vif_keys) && elsewhere)
 		return spec_refuse(p->why, "%s= is only for '%s'", p->key,
-				   where == IN_RULES ? "pvsplit network-attach"
-						     : "pvsplit run");
+				   where & (IN_RULES | IN_SET)
+					   ? "pvsplit network-attach"
+					   : "pvsplit run");
 	if (i == ARRAY_SIZE(vif_keys))
 		return spec_refuse(
 			p->why,
@@ -315,7 +317,8 @@ static int parse(const char *text, unsigned where, struct vif_spec *ret,
 		 char *why)
 {
 	struct spec_parse p = { .rest = text, .why = why };
-	struct vif_spec v = { .handle = SPEC_VIF_AUTO, .mtu = 1500 };
+	struct vif_spec v = { .handle = SPEC_VIF_AUTO,
+			      .mtu = where == IN_SET ? 0 : 1500 };
 	int more, err;
 
 	while ((more = spec_next_field(&p)) > 0) {
@@ -341,6 +344,11 @@ int spec_vif_parse(const char *text, bool guest, struct vif_spec *ret,
 int spec_rules_parse(const char *text, struct vif_spec *ret, char *why)
 {
 	return parse(text, IN_RULES, ret, why);
+}
+
+int spec_set_parse(const char *text, struct vif_spec *ret, char *why)
+{
+	return parse(text, IN_SET, ret, why);
 }
 
 unsigned spec_rules(const struct vif_spec *spec,

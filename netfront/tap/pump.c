@@ -174,12 +174,14 @@ static unsigned recv_batch(struct pump *p)
 static void follow(struct pump *p)
 {
 	struct netfront_info info;
+	bool moved;
 	int err;
 
 	netfront_info(p->nf, &info);
+	moved = memcmp(info.mac, p->tap->mac, sizeof(info.mac)) != 0;
 	/* Before the carrier is there: the kernel will test its IPv6 addresses
 	 * anew then, and is not sure of them for a second. */
-	if (info.link_up && !p->link_up) {
+	if (info.link_up && (!p->link_up || moved)) {
 		err = announce_all(p->nf, p->tap->ifname, info.mac);
 		if (err < 0)
 			log_warn("announcing the addresses of %s: %s",

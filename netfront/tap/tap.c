@@ -71,7 +71,7 @@ static int send_change(struct nl_sock *sock, struct rtnl_link *link,
 }
 
 static int change(struct nl_sock *sock, struct rtnl_link *link,
-		  const struct netfront_info *info, bool first)
+		  const struct netfront_info *info, bool address, bool first)
 {
 	struct rtnl_link *want = rtnl_link_alloc();
 	struct nl_addr *mac =
@@ -81,10 +81,10 @@ static int change(struct nl_sock *sock, struct rtnl_link *link,
 	if (!want || !mac)
 		goto out;
 	rtnl_link_set_mtu(want, info->mtu);
-	if (first) {
+	if (address)
 		rtnl_link_set_addr(want, mac);
+	if (first)
 		rtnl_link_set_flags(want, IFF_UP);
-	}
 	err = send_change(sock, link, want, first);
 out:
 	nl_addr_put(mac);
@@ -93,9 +93,9 @@ out:
 	return nl_errno(err);
 }
 
-/* The MTU; at first also the address, up, and no frame larger than netif's. */
+/* MTU and address; at first also up, and no frame larger than netif's. */
 static int configure(const char *ifname, const struct netfront_info *info,
-		     bool first)
+		     bool address, bool first)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	struct rtnl_link *link = NULL;
@@ -107,7 +107,7 @@ static int configure(const char *ifname, const struct netfront_info *info,
 	if (!err)
 		err = nl_errno(rtnl_link_get_kernel(sock, 0, ifname, &link));
 	if (!err)
-		err = change(sock, link, info, first);
+		err = change(sock, link, info, address, first);
 	if (link)
 		rtnl_link_put(link);
 	nl_socket_free(sock);
@@ -153,6 +153,22 @@ static int attach_queues(struct tap *tap, uint32_t nr)
 	return 0;
 }
 
+/* As the toolstack has it by now. */
+static int follow_toolstack(struct tap *tap, const struct netfront_info *info)
+{
+	bool address = memcmp(tap->mac, info->mac, sizeof(tap->mac)) != 0;
+	int err;
+
+	if (!address && info->mtu == tap->mtu)
+		return 0;
+	err = configure(tap->ifname, info, address, false);
+	if (err)
+		return err;
+	tap->mtu = info->mtu;
+	memcpy(tap->mac, info->mac, sizeof(tap->mac));
+	return 0;
+}
+
 int tap_follow(struct tap *tap, const struct netfront_info *info)
 {
 	int err = 0, first_err = 0;
@@ -163,13 +179,9 @@ int tap_follow(struct tap *tap, const struct netfront_info *info)
 	}
 	if (!first_err)
 		first_err = err;
-	if (info->mtu != tap->mtu) {
-		err = configure(tap->ifname, info, false);
-		if (!err)
-			tap->mtu = info->mtu;
-		if (!first_err)
-			first_err = err;
-	}
+	err = follow_toolstack(tap, info);
+	if (!first_err)
+		first_err = err;
 	set_carrier(tap->fds[0], info->link_up);
 	return first_err;
 }
@@ -212,6 +224,7 @@ int tap_open(const char *ifname, uint32_t nr_queues,
 	struct tap tap = { .mtu = info->mtu };
 	int err = 0;
 
+	memcpy(tap.mac, info->mac, sizeof(tap.mac));
 	if (!ifname[0] || strlen(ifname) >= sizeof(tap.ifname))
 		return explain(-EINVAL, why, why_size, "interface name",
 			       ifname);
@@ -225,7 +238,7 @@ int tap_open(const char *ifname, uint32_t nr_queues,
 	set_carrier(tap.fds[0], false);
 	err = set_offloads(tap.fds[0], info);
 	if (!err)
-		err = configure(ifname, info, true);
+		err = configure(ifname, info, true, true);
 	if (err) {
 		explain(err, why, why_size, "setting up", ifname);
 		goto fail;

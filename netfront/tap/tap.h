@@ -20,7 +20,9 @@ struct tap {
 	int fds[NETFRONT_QUEUES_MAX]; /* non-blocking, one for each queue */
 	uint32_t nr_queues;
 	uint32_t nr_attached; /* the kernel sends through the first so many */
+	/* As the toolstack had them last; the guest may have set others. */
 	uint32_t mtu;
+	uint8_t mac[6];
 };
 
 /*

@@ -114,6 +114,26 @@ kill -9 "$(worker_pid)"
 check "guest 1 gives itself a third address" new_address g1 10.99.0.78/24
 check "a new worker carries on" reaches g1 10.99.0.1
 check_fails "and has the same rules" pings_as g1 10.99.0.78 10.99.0.1
+# ---- its address and MTU
+link_has() {
+	ip -n "$NS-g1" link show eth0 | grep -q -- "$1"
+}
+check "guest 1 reaches guest 2" reaches g1 10.99.0.12
+check_output "it is given another address and MTU" \
+	"domain $DOM1, vif 0: mac=00:16:3e:00:00:77,mtu=1400" \
+	pvsplit network-set guest1 0 mac=00:16:3e:00:00:77,mtu=1400 \
+	--run-dir "$RUN"
+check "its interface has the one" wait_for 5 link_has 00:16:3e:00:00:77
+check "and the other" wait_for 5 link_has "mtu 1400"
+check "its neighbours know at once" ping_ok g2 10.99.0.11 56
+check "with antispoof it reaches them, too" reaches g1 10.99.0.1
+kill -9 "$(worker_pid)"
+check "and so it does with a new worker" reaches g1 10.99.0.12
+check_fails "what is no address is refused" pvsplit network-set guest1 0 \
+	mac=01:16:3e:00:00:77 --run-dir "$RUN"
+check_fails "rules are not set with it" pvsplit network-set guest1 0 \
+	isolated=yes --run-dir "$RUN"
+
 check "an interface can be attached with rules" \
 	pvsplit network-attach guest2 \
 	"bridge=br0.7:8:9,antispoof=1,stormlimit=100" --backend network \

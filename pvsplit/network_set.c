@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * network_set.c - network-set: an interface's address and MTU, shown and
+ * changed while it is connected. Both ends watch the nodes
+ * (docs/xenstore-paths.md).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "pvsplit/attach.h"
+#include "pvsplit/jobs.h"
+#include "util/num.h"
+
+const char network_set_help[] =
+	"Without SPEC: show them. SPEC is KEY=VALUE,...; what is not named stays\n"
+	"as it is. A change is told to both ends at once; a guest that takes its\n"
+	"address or MTU when it connects has it then.\n"
+	"  mac=ADDRESS      the interface's own address\n"
+	"  mtu=BYTES        what its guest may send at once, 68 to 65521\n";
+
+struct change {
+	const struct device *dev;
+	const struct vif_spec *spec;
+};
+
+static int write_mac(struct xs *xs, xs_txn_t tx, const struct change *c)
+{
+	const char *const dirs[] = { c->dev->libxl, c->dev->back,
+				     c->dev->front };
+	const uint8_t *m = c->spec->mac;
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < ARRAY_SIZE(dirs); i++)
+		err = xs_printf(xs, tx, dirs[i], "mac",
+				"%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1],
+				m[2], m[3], m[4], m[5]);
+	return err;
+}
+
+static int change_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
+{
+	const struct change *c = arg;
+	int err = 0;
+
+	if (c->spec->has_mac)
+		err = write_mac(xs, tx, c);
+	if (!err && c->spec->mtu)
+		err = xs_printf(xs, tx, c->dev->front, "mtu", "%u",
+				c->spec->mtu);
+	return err;
+}
+
+static int show(struct pvsplit *ps, const struct args *args,
+		const struct device *dev)
+{
+	char mac[32] = "", mtu[16] = "";
+	int err = xs_read_str(ps->xs, XS_NO_TXN, dev->libxl, "mac", mac,
+			      sizeof(mac));
+
+	if (!err)
+		err = xs_read_str(ps->xs, XS_NO_TXN, dev->front, "mtu", mtu,
+				  sizeof(mtu));
+	if (err && err != -ENOENT)
+		return complain(err,
+				"%s: cannot read the store: %s; see 'pvsplit "
+				"status'",
+				args->command, strerror(-err));
+	return output_result(ps,
+			     json_pack("{s:i, s:i, s:s, s:s}", "domid",
+				       (int)dev->domid, "vif", (int)dev->handle,
+				       "mac", mac, "mtu", mtu),
+			     "domain %u, vif %u: mac=%s,mtu=%s", dev->domid,
+			     dev->handle, mac, mtu);
+}
+
+int network_set_run(struct pvsplit *ps, const struct args *args)
+{
+	struct vif_spec spec;
+	struct device dev;
+	struct change c = { &dev, &spec };
+	char why[SPEC_WHY_MAX];
+	uint32_t handle;
+	int err = network_handle(args, &handle);
+
+	if (err)
+		return err;
+	if (spec_set_parse(args->nr > 2 ? args->words[2] : "", &spec, why))
+		return complain(-EINVAL, "%s: %s", args->command, why);
+	err = device_find_args(ps, args, DEVICE_VIF, handle, &dev);
+	if (err)
+		return err;
+	if (spec.given) {
+		err = xs_transaction(ps->xs, change_in_txn, &c);
+		if (err)
+			return complain(err,
+					"%s: cannot write the store: %s; see "
+					"'pvsplit status'",
+					args->command, strerror(-err));
+	}
+	return show(ps, args, &dev);
+}
