@@ -5,9 +5,7 @@
  * equal shares. Run by disks.sh: disks RUN-DIR DOMAIN NR WORKER-PID;
  * every 500 disks are another guest's, from DOMAIN on.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +14,7 @@
 
 #include "abi/grant.h"
 #include "bench/harness.h"
+#include "bench/libusage.h"
 #include "blkfront/blkfront.h"
 #include "util/clock.h"
 #include "util/list.h"
@@ -51,60 +50,9 @@ static struct pollfd pfds[DISKS_MAX];
 static uint32_t nr_disks;
 static bool over;
 
-/* Time on a CPU of all threads, and how often they were put there. */
-struct usage {
-	unsigned long long cpu_ns, nr_runs;
-};
-
-static int usage_read(pid_t pid, struct usage *ret)
-{
-	char path[PATH_MAX];
-	struct dirent *entry;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	dir = opendir(path);
-	if (!dir)
-		return -errno;
-	*ret = (struct usage){ 0 };
-	while ((entry = readdir(dir))) {
-		unsigned long long cpu_ns, nr_runs;
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat",
-			 (int)pid, entry->d_name);
-		f = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
-		if (!f)
-			continue;
-		if (fscanf(f, "%llu %*u %llu", &cpu_ns, &nr_runs) == 2) {
-			ret->cpu_ns += cpu_ns;
-			ret->nr_runs += nr_runs;
-		}
-		fclose(f);
-	}
-	closedir(dir);
-	return 0;
-}
-
-static double private_kib(pid_t pid)
-{
-	char path[64], line[256];
-	double sum = 0, kib;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Private_%*[A-Za-z]: %lf kB", &kib) == 1)
-			sum += kib;
-	if (f)
-		fclose(f);
-	return sum;
-}
-
 static int open_all(const char *run_dir, domid_t domid, pid_t worker)
 {
-	double before_kib = private_kib(worker);
+	double before_kib = usage_memory(worker).private;
 	uint64_t start_ns = clock_now_ns();
 
 	for (uint32_t i = 0; i < nr_disks; i++) {
@@ -129,7 +77,7 @@ static int open_all(const char *run_dir, domid_t domid, pid_t worker)
 	printf("disks  %.0f connected a second; %.1f KiB private memory each "
 	       "(target 1024)\n",
 	       nr_disks * 1e9 / (double)(clock_now_ns() - start_ns),
-	       (private_kib(worker) - before_kib) / nr_disks);
+	       (usage_memory(worker).private - before_kib) / nr_disks);
 	return 0;
 }
 

@@ -27,6 +27,7 @@
 
 #include "bench/harness.h"
 #include "bench/libnet.h"
+#include "bench/libusage.h"
 #include "util/clock.h"
 #include "util/num.h"
 
@@ -35,7 +36,6 @@
 #define LARGE 1518u
 #define P50   500000u
 #define P99   990000u
-#define LINES 512
 
 enum unit {
 	MFRAMES,
@@ -190,51 +190,28 @@ static int measure_echo(struct context *c)
 
 /* ---- idle ---------------------------------------------------------------- */
 
-/* Switches of all of a process's threads to others, wanted or not. */
-static int nr_switches(pid_t pid, uint64_t *ret)
-{
-	char command[LINES], line[LINES];
-	unsigned long long n;
-	uint64_t sum = 0;
-	FILE *f;
-
-	snprintf(command, sizeof(command),
-		 "cat /proc/%d/task/*/status 2>/dev/null", pid);
-	f = popen(command, "re");
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "voluntary_ctxt_switches: %llu", &n) == 1 ||
-		    sscanf(line, "nonvoluntary_ctxt_switches: %llu", &n) == 1)
-			sum += n;
-	*ret = sum;
-	return pclose(f) ? -ESRCH : 0;
-}
-
 static int measure_idle(struct context *c)
 {
 	pid_t pids[] = { c->rig.server, net_far_pid(c->rig.far) };
 	static const char *const names[] = { "netbackd", "netfront" };
-	uint64_t cpu_ns[2], switches[2], now;
+	struct usage before[2], after;
 	int err = 0;
 
 	sleep(1); /* what was under way ends */
-	for (unsigned i = 0; !err && i < 2; i++) {
-		cpu_ns[i] = bench_cpu_ns(pids[i]);
-		err = nr_switches(pids[i], &switches[i]);
-	}
+	for (unsigned i = 0; !err && i < 2; i++)
+		err = usage_read(pids[i], &before[i]);
 	usleep((useconds_t)(c->idle_ns / NS_PER_US));
 	for (unsigned i = 0; !err && i < 2; i++) {
-		err = nr_switches(pids[i], &now);
+		err = usage_read(pids[i], &after);
 		if (err)
 			break;
-		cpu_ns[i] = bench_cpu_ns(pids[i]) - cpu_ns[i];
+		after.nr_runs -= before[i].nr_runs;
+		after.cpu_ns -= before[i].cpu_ns;
 		printf("net-idle-%-15s %llu wake-ups, %llu ns of CPU in %llu "
 		       "s\n",
-		       names[i], (unsigned long long)(now - switches[i]),
-		       (unsigned long long)cpu_ns[i],
+		       names[i], after.nr_runs, after.cpu_ns,
 		       (unsigned long long)(c->idle_ns / NS_PER_S));
-		verdict("none", now == switches[i] && !cpu_ns[i]);
+		verdict("none", !after.nr_runs && !after.cpu_ns);
 	}
 	return err;
 }
