@@ -41,6 +41,7 @@ static int bridge_open(struct worker *worker, const struct vif_target *target,
 	list_init(&b->link);
 	memcpy(b->name, target->bridge, sizeof(b->name));
 	b->worker = worker;
+	b->uplink_link.up = true;
 	err = switch_open(&b->sw);
 	if (err)
 		goto fail;
@@ -51,6 +52,8 @@ static int bridge_open(struct worker *worker, const struct vif_target *target,
 		err = worker_call(worker, start_on_thread, b);
 		if (err)
 			goto fail_uplink;
+		b->uplink_link.mtu = target->nic.mtu;
+		bridge_look(b, NULL);
 	}
 	*ret = b;
 	return 0;
@@ -101,4 +104,27 @@ void bridge_put(struct bridge *bridge)
 	uplink_close(bridge->uplink);
 	switch_close(bridge->sw);
 	free(bridge);
+}
+
+bool bridge_look(struct bridge *bridge, const char *ifname)
+{
+	struct nic_link was = bridge->uplink_link, now;
+
+	if (!bridge->uplink || !uplink_concerns(bridge->uplink, ifname) ||
+	    !uplink_link(bridge->uplink, &now))
+		return false;
+	bridge->uplink_link = now;
+	return now.up != was.up || now.mtu != was.mtu;
+}
+
+void bridge_arrive(struct bridge *bridge)
+{
+	if (!bridge->nr_present++ && bridge->uplink)
+		uplink_carrier(bridge->uplink, true);
+}
+
+void bridge_leave(struct bridge *bridge, bool keep)
+{
+	if (!--bridge->nr_present && bridge->uplink && !keep)
+		uplink_carrier(bridge->uplink, false);
 }

@@ -18,7 +18,9 @@ struct bridge {
 	struct vswitch *sw;
 	struct uplink *uplink; /* NULL: none */
 	struct worker *worker;
+	struct nic_link uplink_link; /* as last looked at; up without one */
 	unsigned nr_users;
+	unsigned nr_present; /* vifs that are connected */
 };
 
 /*
@@ -29,5 +31,19 @@ int bridge_get(struct list *bridges, struct worker *worker,
 	       const struct vif_target *target, const int *fds, unsigned nr_fds,
 	       struct bridge **ret) PV_MUST_CHECK;
 void bridge_put(struct bridge *bridge); /* NULL is fine */
+
+/*
+ * Look at the uplink's link anew if that concerns ifname (NULL: any). True: it
+ * is another, in uplink_link.
+ */
+bool bridge_look(struct bridge *bridge, const char *ifname);
+
+/*
+ * A vif on it was connected, or is no longer: the uplink's interface has a
+ * carrier while there is any.
+ */
+void bridge_arrive(struct bridge *bridge);
+/* keep: it goes on with a successor. */
+void bridge_leave(struct bridge *bridge, bool keep);
 
 #endif /* NETBACK_BRIDGE_H */

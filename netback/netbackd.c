@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "netback/links.h"
 #include "netback/target.h"
 #include "netback/vif.h"
 #include "util/clock.h"
@@ -37,13 +38,17 @@ static void fault_fired(void *arg)
 	vif_run_faults(arg);
 }
 
-static int serve(struct netback *nb, struct xenbus_bus **ret)
+static int serve(struct netback *nb, struct links **ret_links,
+		 struct xenbus_bus **ret)
 {
 	struct control *c = &nb->control;
 	int err = control_open(c, fault_fired, nb);
 
 	if (!err)
 		err = worker_open("netback-data", SPIN_MAX_NS, &nb->worker);
+	if (!err)
+		err = links_open(c->loop, &nb->bridges, vif_link_changed, nb,
+				 ret_links);
 	if (!err)
 		err = limit_groups_open(&nb->limit_groups, c->xs,
 					platform_domid(c->platform),
@@ -65,11 +70,12 @@ static int run_worker(void)
 {
 	struct netback nb = { 0 };
 	struct xenbus_bus *bus = NULL;
+	struct links *links = NULL;
 	int err;
 
 	list_init(&nb.vifs);
 	list_init(&nb.bridges);
-	err = serve(&nb, &bus);
+	err = serve(&nb, &links, &bus);
 	if (err)
 		log_error("starting the worker: %s", strerrordesc_np(-err));
 	else
@@ -77,6 +83,7 @@ static int run_worker(void)
 	nb.stopping = true;
 	xenbus_bus_close(bus);
 	limit_groups_close(&nb.limit_groups);
+	links_close(links);
 	worker_close(nb.worker);
 	control_close(&nb.control);
 	return err ? 1 : 0;

@@ -50,7 +50,7 @@ struct nic_desc {
 	int32_t nr_fds;
 };
 
-/* The way out as it is now. */
+/* The way out as it is now; nic_watch tells when it is another. */
 struct nic_link {
 	bool up; /* interface and bridge are up, and have a carrier */
 	uint32_t mtu;
@@ -123,6 +123,19 @@ struct nic {
 	struct nic_desc desc;
 	uint64_t nr_alien;
 };
+
+/*
+ * The kernel's news of its links, on the control thread, which waits for the
+ * descriptor. news is called by nic_watch_read with the interface's name; NULL:
+ * some news were lost, any link may be another.
+ */
+struct nic_watch;
+typedef void nic_news_fn(void *arg, const char *ifname);
+int nic_watch_open(nic_news_fn *news, void *arg,
+		   struct nic_watch **ret) PV_MUST_CHECK;
+void nic_watch_close(struct nic_watch *watch); /* NULL is fine */
+int nic_watch_fd(const struct nic_watch *watch);
+void nic_watch_read(struct nic_watch *watch);
 
 extern const struct nic_ops *const nic_drivers[]; /* NULL-terminated */
 const struct nic_ops *nic_by_name(const char *name);

@@ -253,3 +253,26 @@ struct uplink_stats uplink_stats(const struct uplink *up)
 	stats.errors += up->nic->nr_alien;
 	return stats;
 }
+
+bool uplink_link(const struct uplink *up, struct nic_link *ret)
+{
+	int err = up->nic->ops->link(up->nic, ret);
+
+	if (err == -ENODEV)
+		*ret = (struct nic_link){ .mtu = up->nic->desc.mtu };
+	return !err || err == -ENODEV;
+}
+
+bool uplink_concerns(const struct uplink *up, const char *ifname)
+{
+	const struct nic_desc *desc = &up->nic->desc;
+
+	return !ifname || !strcmp(ifname, desc->ifname) ||
+	       !strcmp(ifname, desc->master);
+}
+
+void uplink_carrier(struct uplink *up, bool on)
+{
+	if (up->nic->ops->carrier)
+		up->nic->ops->carrier(up->nic, on);
+}

@@ -31,4 +31,14 @@ int uplink_start(struct uplink *up, struct worker *worker,
 void uplink_stop(struct uplink *up);
 struct uplink_stats uplink_stats(const struct uplink *up);
 
+/*
+ * Control thread: the link as it is now; down when the interface is gone.
+ * False: it cannot be asked.
+ */
+bool uplink_link(const struct uplink *up, struct nic_link *ret) PV_MUST_CHECK;
+/* Is it its interface, or the bridge that this is in? NULL: it may be. */
+bool uplink_concerns(const struct uplink *up, const char *ifname);
+/* Control thread: the interface shows whether anybody is behind it. */
+void uplink_carrier(struct uplink *up, bool on);
+
 #endif /* NETBACK_UPLINK_H */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "netback/vif_link.h"
 #include "netback/vif_params.h"
 #include "util/clock.h"
 #include "util/num.h"
@@ -107,6 +108,9 @@ static void vif_stop(struct vif *v, bool keep)
 		vif_log_traffic(v);
 	vif_capture_end(&v->capture, &v->queues);
 	vif_queues_stop(&v->queues, keep);
+	if (v->present)
+		bridge_leave(v->bridge, keep);
+	v->present = false;
 }
 
 /* ---- steps of the handshake -------------------------------------------- */
@@ -145,7 +149,10 @@ static int vif_announce(struct xenbus_device *dev)
 			return err;
 		}
 	}
-	return 0;
+	err = vif_link_announce(dev, &v->bridge->uplink_link);
+	if (err)
+		xenbus_fatal(dev, err, "writing carrier");
+	return err;
 }
 
 static int vif_connect(struct xenbus_device *dev)
@@ -189,10 +196,26 @@ static int vif_start(struct vif *v)
 
 	v->fault_err = 0;
 	v->connected_ns = clock_now_ns();
+	/* First, or the bridge loses what it sends at once. */
+	bridge_arrive(v->bridge);
+	v->present = true;
 	err = vif_queues_start(&v->queues, v->bridge->sw);
 	if (!err)
 		vif_changes_started(v);
 	return err;
+}
+
+void vif_link_changed(void *netback, struct bridge *bridge,
+		      const struct nic_link *was)
+{
+	struct netback *nb = netback;
+
+	list_for_each(l, &nb->vifs) {
+		struct vif *v = container_of(l, struct vif, link);
+
+		if (v->bridge == bridge)
+			vif_link_change(v->dev, was, &bridge->uplink_link);
+	}
 }
 
 static void timer_fired(void *arg)
@@ -250,6 +273,8 @@ static int vif_take_over(struct vif *v)
 
 	if (!err)
 		err = vif_changes_read(v, &node);
+	if (!err)
+		err = vif_link_resume(v->dev, &v->bridge->uplink_link);
 	if (!err)
 		err = vif_queues_open(&v->queues, true, &i);
 	return err ? err : vif_start(v);

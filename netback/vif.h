@@ -35,4 +35,11 @@ extern const struct xenbus_bus_ops vif_bus_ops; /* arg: struct netback */
 /* Act on what the data thread reported. */
 void vif_run_faults(struct netback *nb);
 
+struct bridge;
+struct nic_link;
+
+/* A links_fn: tell the frontends on it. */
+void vif_link_changed(void *netback, struct bridge *bridge,
+		      const struct nic_link *was);
+
 #endif /* NETBACK_VIF_H */

@@ -25,6 +25,7 @@ struct vif {
 	struct stats stats;
 	/* NULL: what the frontend wishes is agreed when it connects. */
 	struct xs_watch *wish_watch;
+	bool present; /* counted by the bridge */
 	uint64_t connected_ns;
 	/*
 	 * Set once by the data thread. fault_err is written last and read

@@ -197,7 +197,7 @@ static int write_disk(struct attaching *a, const struct disk_spec *spec,
 					     { "mode", mode },
 					     { "vdev", spec->vdev },
 					     { 0 } };
-	const struct device_nodes nodes = { front, back, libxl };
+	const struct device_nodes nodes = { front, back, libxl, NULL };
 	int err;
 
 	snprintf(handle, sizeof(handle), "%u", spec->handle);

@@ -106,6 +106,18 @@ static int write_nodes(struct xs *xs, xs_txn_t tx, const char *dir,
 	return err;
 }
 
+/* The node is the frontend's still, and the backend may write it. */
+static int share_node(struct xs *xs, xs_txn_t tx, const struct device *dev,
+		      const char *node)
+{
+	struct xs_perm perms[] = { { dev->domid, 'n' },
+				   { dev->backend_id, 'b' } };
+	char path[DEVICE_PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/%s", dev->front, node);
+	return xs_set_perms(xs, tx, path, perms, ARRAY_SIZE(perms));
+}
+
 static int write_libxl(struct xs *xs, xs_txn_t tx, const struct attach *a)
 {
 	const struct device *dev = a->dev;
@@ -131,6 +143,8 @@ static int write_front(struct xs *xs, xs_txn_t tx, const struct attach *a)
 				dev->backend_id);
 	if (!err)
 		err = write_nodes(xs, tx, dev->front, a->nodes->front);
+	if (!err && a->nodes->shared)
+		err = share_node(xs, tx, dev, a->nodes->shared);
 	return err ? err
 		   : xs_printf(xs, tx, dev->front, "state", "%d",
 			       XenbusStateInitialising);

@@ -36,6 +36,8 @@ struct device_node {
 
 struct device_nodes { /* each array ends with a NULL name */
 	const struct device_node *front, *back, *libxl;
+	/* Of front: one that the backend may write, too; NULL: none. */
+	const char *shared;
 };
 
 const char *device_type(enum device_kind kind); /* "vbd", "vif" */

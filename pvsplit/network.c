@@ -101,7 +101,7 @@ static int attach_one(struct pvsplit *ps, const char *command, domid_t domid,
 					     { *spec->uplink ? "uplink" : NULL,
 					       spec->uplink },
 					     { 0 } };
-	const struct device_nodes nodes = { front, back, libxl };
+	const struct device_nodes nodes = { front, back, libxl, "mtu" };
 	struct spec_rule rules[SPEC_NR_RULES];
 	unsigned nr = spec_rules(spec, rules);
 	int err =

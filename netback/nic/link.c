@@ -15,8 +15,7 @@
 #include "netback/nic/private.h"
 #include "util/num.h"
 
-/* libnl has its own error numbers; the ones that can be told apart. */
-static int nl_errno(int nlerr)
+int link_errno(int nlerr)
 {
 	switch (-nlerr) {
 	case NLE_PERM: return -EPERM;
@@ -30,7 +29,7 @@ static int nl_errno(int nlerr)
 	}
 }
 
-static int connect_route(struct nl_sock **ret)
+int link_connect(struct nl_sock **ret)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	int err;
@@ -40,7 +39,7 @@ static int connect_route(struct nl_sock **ret)
 	err = nl_connect(sock, NETLINK_ROUTE);
 	if (err) {
 		nl_socket_free(sock);
-		return nl_errno(err);
+		return link_errno(err);
 	}
 	*ret = sock;
 	return 0;
@@ -69,7 +68,7 @@ static int change(struct nl_sock *sock, struct rtnl_link *tap,
 	rtnl_link_set_flags(want, IFF_UP);
 	err = rtnl_link_change(sock, tap, want, 0);
 	rtnl_link_put(want);
-	return err ? nl_errno(err) : 0;
+	return err ? link_errno(err) : 0;
 }
 
 int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
@@ -78,7 +77,7 @@ int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
 	struct rtnl_link *tap = NULL, *br = NULL;
 	struct nl_sock *sock;
 	const char *type;
-	int err = connect_route(&sock);
+	int err = link_connect(&sock);
 
 	if (err)
 		return explain(err, why, why_size, "netlink for", ifname, "");
@@ -98,7 +97,7 @@ int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
 	if (!err)
 		err = change(sock, tap, br);
 	else
-		err = nl_errno(err);
+		err = link_errno(err);
 	if (err)
 		explain(err, why, why_size, "joining the bridge", bridge,
 			err == -EPERM ? "; it needs CAP_NET_ADMIN" : "");
@@ -130,14 +129,14 @@ int link_find(const char *ifname, struct link_info *ret, char *why,
 {
 	struct rtnl_link *link;
 	struct nl_sock *sock;
-	int err = connect_route(&sock);
+	int err = link_connect(&sock);
 
 	if (err)
 		return explain(err, why, why_size, "netlink for", ifname, "");
 	err = rtnl_link_get_kernel(sock, 0, ifname, &link);
 	nl_socket_free(sock);
 	if (err)
-		return explain(nl_errno(err), why, why_size, "interface",
+		return explain(link_errno(err), why, why_size, "interface",
 			       ifname, "");
 	err = check_link(link, ifname, why, why_size);
 	if (!err)
@@ -156,7 +155,7 @@ static int read_link(struct nl_sock *sock, const char *ifname, unsigned flags,
 	int err = rtnl_link_get_kernel(sock, 0, ifname, &link);
 
 	if (err)
-		return nl_errno(err);
+		return link_errno(err);
 	ret->up = (rtnl_link_get_flags(link) & flags) == flags;
 	ret->mtu = rtnl_link_get_mtu(link);
 	rtnl_link_put(link);
@@ -168,7 +167,7 @@ int link_state(const struct nic_desc *desc, bool carrier, struct nic_link *ret)
 	unsigned flags = carrier ? IFF_UP | IFF_LOWER_UP : IFF_UP;
 	struct nic_link link = { 0 }, master;
 	struct nl_sock *sock;
-	int err = connect_route(&sock);
+	int err = link_connect(&sock);
 
 	if (err)
 		return err;

@@ -78,6 +78,14 @@ fail:
 	return err;
 }
 
+static void set_carrier(int fd, bool up)
+{
+	int carrier = up;
+
+	/* A kernel older than 4.20 has none: the interface just stays up. */
+	(void)ioctl(fd, TUNSETCARRIER, &carrier);
+}
+
 static int tap_acquire(const struct nic_request *req, struct nic_desc *desc,
 		       int fds[NIC_FDS_MAX], char *why, size_t why_size)
 {
@@ -98,6 +106,7 @@ static int tap_acquire(const struct nic_request *req, struct nic_desc *desc,
 		close_queues(fds, d.nr_queues);
 		return err;
 	}
+	set_carrier(fds[0], false);
 	d.nr_fds = (int32_t)d.nr_queues;
 	*desc = d;
 	return 0;
@@ -219,11 +228,11 @@ static int tap_link(struct nic *nic, struct nic_link *ret)
 
 static void tap_carrier(struct nic *nic, bool up)
 {
-	int carrier = up;
+	struct nic_link link;
 
-	/* A kernel older than 4.20 has none: the interface just stays up. */
-	(void)ioctl(container_of(nic, struct tap, nic)->fds[0], TUNSETCARRIER,
-		    &carrier);
+	set_carrier(container_of(nic, struct tap, nic)->fds[0], up);
+	/* Who asks makes the kernel act on it now and not some time later. */
+	(void)!link_state(&nic->desc, false, &link);
 }
 
 const struct nic_ops nic_tap = {

@@ -196,6 +196,8 @@ static inline bool begin_queues(uint32_t nr_queues)
 	}
 	if (ops->open(&desc, fds, &nic))
 		return false;
+	if (ops->carrier)
+		ops->carrier(nic, true);
 	far_open();
 	return true;
 }
