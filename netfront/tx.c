@@ -9,6 +9,10 @@
 
 /* A frame that needs to be segmented does not fit so little. */
 #define NO_EXTRA_BYTES 2048u
+/* Frames up to this size begin at one of so many cache lines of their page. */
+#define SMALL_BYTES 2048u
+#define SMALL_LINES 32u
+#define LINE_BYTES  64u
 
 void tx_ring_init(struct tx_ring *tx, void *pages, grant_ref_t first_ref)
 {
@@ -76,6 +80,17 @@ static unsigned room_for(const struct tx_ring *tx, unsigned nr,
 	return nr;
 }
 
+/*
+ * Where the frame begins in a page. Small ones that all began at its start
+ * would meet in the same few sets of both CPUs' caches.
+ */
+static uint32_t page_offset(const struct tx_ring *tx, uint16_t page)
+{
+	_Static_assert(SMALL_LINES * LINE_BYTES + SMALL_BYTES <= PV_PAGE_SIZE,
+		       "a small frame stays in its page");
+	return tx->each_small ? page % SMALL_LINES * LINE_BYTES : 0;
+}
+
 static void prepare_one(struct tx_ring *tx, struct netfront_frame *frame,
 			uint32_t nr_pages, size_t room_bytes)
 {
@@ -92,9 +107,10 @@ static void prepare_one(struct tx_ring *tx, struct netfront_frame *frame,
 			room_bytes < PV_PAGE_SIZE ? room_bytes : PV_PAGE_SIZE;
 
 		tx->prepared[tx->nr_prepared++] = page;
-		iov[i] =
-			(struct iovec){ tx->pages + (size_t)page * PV_PAGE_SIZE,
-					n };
+		iov[i] = (struct iovec){ tx->pages +
+						 (size_t)page * PV_PAGE_SIZE +
+						 page_offset(tx, page),
+					 n };
 		room_bytes -= n;
 	}
 }
@@ -111,6 +127,7 @@ unsigned tx_prepare(struct tx_ring *tx, struct netfront_frame *frames,
 	n = room_for(tx, nr, nr_pages, room_bytes);
 	tx->blocked = n < nr && n < NETFRONT_BURST_MAX;
 	tx->each_pages = nr_pages;
+	tx->each_small = room_bytes <= SMALL_BYTES;
 	for (unsigned i = 0; i < n; i++)
 		prepare_one(tx, &frames[i], nr_pages, room_bytes);
 	return n;
@@ -167,8 +184,11 @@ static uint16_t first_flags(const struct netfront_frame *frame)
 static bool is_sendable(const struct tx_ring *tx,
 			const struct netfront_frame *frame)
 {
+	uint32_t room_bytes =
+		tx->each_small ? SMALL_BYTES : tx->each_pages * PV_PAGE_SIZE;
+
 	if (frame->size_bytes > NETFRONT_SEND_MAX ||
-	    frame->size_bytes > tx->each_pages * PV_PAGE_SIZE ||
+	    frame->size_bytes > room_bytes ||
 	    (frame->size_bytes > PV_PAGE_SIZE && !tx->sg))
 		return false;
 	switch (frame->gso) {
@@ -190,6 +210,7 @@ static void put_frame(struct tx_ring *tx, const struct netfront_frame *frame,
 		uint32_t n = left < PV_PAGE_SIZE ? left : PV_PAGE_SIZE;
 		struct netif_tx_request req = {
 			.gref = tx->first_ref + pages[i],
+			.offset = (uint16_t)page_offset(tx, pages[i]),
 			.id = pages[i],
 			.size = (uint16_t)(i ? n : frame->size_bytes),
 			.flags = i ? 0 : first_flags(frame),

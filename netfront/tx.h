@@ -32,6 +32,7 @@ struct tx_ring {
 	/* Pages and pieces of the prepared frames, each_pages for each. */
 	uint16_t prepared[TX_PAGES];
 	uint32_t nr_prepared, each_pages;
+	bool each_small; /* they begin at different places of their pages */
 	struct iovec iov[TX_PAGES];
 	bool blocked; /* the last prepare found no room: completions matter */
 };

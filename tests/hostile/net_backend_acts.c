@@ -163,7 +163,7 @@ static void look_and_write(struct net_backend *be,
 	if (net_backend_copy(be, req->gref, 0, page, PV_PAGE_SIZE, false))
 		nr_stale++;
 	for (unsigned i = 0; i < PV_PAGE_SIZE; i++)
-		nr_stale += page[i] != (i < 60 ? 7 : 0);
+		nr_stale += page[i] != (i - req->offset < 60 ? 7 : 0);
 	nr_written += net_backend_copy(be, req->gref, 0, page, 60, true) == 0;
 	if (platform_map(be->platform, be->rig->guest, &req->gref, 1, true,
 			 &map))

@@ -77,6 +77,13 @@ static unsigned tx_serve(void)
 	return n;
 }
 
+/* Where the request's bytes are, all in its page. */
+static const uint8_t *req_bytes(const struct netif_tx_request *req)
+{
+	UNIT_CHECK(req->offset + req->size <= PV_PAGE_SIZE);
+	return pages + req->id * PV_PAGE_SIZE + req->offset;
+}
+
 static void prepares_and_sends_a_burst(void)
 {
 	struct netif_tx_request req;
@@ -96,9 +103,36 @@ static void prepares_and_sends_a_burst(void)
 		ring_back_get(&back, &req, sizeof(req));
 		UNIT_CHECK(req.size == 60 + i &&
 			   req.gref == FIRST_REF + req.id);
-		UNIT_CHECK(pages[req.id * PV_PAGE_SIZE + 59 + i] == i);
+		UNIT_CHECK(req_bytes(&req)[59 + i] == i);
 	}
 	UNIT_CHECK(stats.tx_packets == BURST && tx_is_whole());
+}
+
+/* Neighbours do not share a place in their pages; nobody leaves its page. */
+static void small_frames_begin_at_different_lines(void)
+{
+	uint16_t offsets[BURST];
+	unsigned nr_same = 0;
+
+	tx_setup();
+	UNIT_REQUIRE(tx_prepare(&tx, frames, BURST, 2048) == BURST);
+	for (unsigned i = 0; i < BURST; i++) {
+		struct iovec room = frames[i].iov[0];
+
+		offsets[i] = (uintptr_t)room.iov_base % PV_PAGE_SIZE;
+		UNIT_CHECK(offsets[i] + room.iov_len <= PV_PAGE_SIZE);
+		nr_same += i && offsets[i] == offsets[i - 1];
+	}
+	UNIT_CHECK(nr_same == 0);
+	/* More than there was room for is not sent. */
+	frames[0].size_bytes = 2049;
+	UNIT_CHECK(tx_send(&tx, frames, BURST, &stats) == BURST - 1);
+	UNIT_CHECK(stats.tx_dropped == 1);
+	tx_setup();
+	UNIT_REQUIRE(tx_prepare(&tx, frames, 2, 2049) == 2);
+	UNIT_CHECK(!((uintptr_t)frames[0].iov[0].iov_base % PV_PAGE_SIZE));
+	UNIT_CHECK(!((uintptr_t)frames[1].iov[0].iov_base % PV_PAGE_SIZE));
+	tx_abort(&tx);
 }
 
 static void gives_back_what_is_not_sent(void)
@@ -203,8 +237,7 @@ static void prepared_frames_outlive_the_backend(void)
 		UNIT_REQUIRE(ring_back_pending(&back) > 0);
 		ring_back_get(&back, &req, sizeof(req));
 		if (i == 2)
-			UNIT_CHECK(!memcmp(pages + req.id * PV_PAGE_SIZE,
-					   "third", 5));
+			UNIT_CHECK(!memcmp(req_bytes(&req), "third", 5));
 	}
 }
 
@@ -334,6 +367,7 @@ static void frames_before_a_lie_are_taken_and_none_after_it(void)
 }
 
 UNIT_MAIN("netfront_rings", UNIT_TEST(prepares_and_sends_a_burst),
+	  UNIT_TEST(small_frames_begin_at_different_lines),
 	  UNIT_TEST(gives_back_what_is_not_sent),
 	  UNIT_TEST(drops_and_counts_what_the_backend_cannot_take),
 	  UNIT_TEST(sends_for_ever_without_losing_a_page),
