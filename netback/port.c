@@ -24,7 +24,7 @@ struct vif_port {
 	struct flow_key key;
 	struct rss *rss;
 	struct rss_table table;
-	uint64_t nr_filtered;
+	uint64_t nr_filtered, nr_link_down;
 	struct ctrl_ring *ctrl; /* NULL: none */
 	queue_fault_fn *fault;
 	void *fault_arg;
@@ -65,14 +65,19 @@ static int port_deliver(struct switch_port *port, const struct frame *frame)
 {
 	struct vif_port *p = container_of(port, struct vif_port, port);
 	struct queue_hash hash;
-	uint32_t i = choose_queue(p, frame, &hash);
+	uint32_t i;
 	int err;
 
+	if (port->rules.down) {
+		p->nr_link_down++;
+		return -ENETDOWN;
+	}
 	if (p->common.wishes.mcast &&
 	    mcast_drops(p->common.mcast, frame->head)) {
 		p->nr_filtered++;
 		return -EPERM;
 	}
+	i = choose_queue(p, frame, &hash);
 	err = queue_deliver(p->queues[i], frame, &hash);
 	if (!err)
 		p->dirty |= 1u << i;
@@ -256,6 +261,8 @@ void vif_port_traffic(const struct vif_port *port, uint32_t queue,
 {
 	queue_traffic(port->queues[queue], to);
 	/* Before a queue was chosen. */
-	if (!queue)
-		to->rx_drops[TRAFFIC_DROP_FILTERED] += port->nr_filtered;
+	if (queue)
+		return;
+	to->rx_drops[TRAFFIC_DROP_FILTERED] += port->nr_filtered;
+	to->rx_drops[TRAFFIC_DROP_LINK] += port->nr_link_down;
 }

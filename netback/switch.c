@@ -438,6 +438,8 @@ unsigned switch_forward(struct switch_port *from, const struct frame *frame,
 	struct passage p;
 
 	show(from->sw, from, true, frame);
+	if (from->rules.down)
+		return drop(from, SWITCH_DROP_LINK);
 	if (src & KEY_MULTICAST || !src || !dst || is_link_local(dst))
 		return drop(from, SWITCH_DROP_ADDRESS);
 	if (!enter(&p, from, frame))
@@ -481,6 +483,7 @@ const char *switch_drop_name(enum switch_drop why)
 		[SWITCH_DROP_SPOOF] = "spoof",
 		[SWITCH_DROP_STORM] = "storm",
 		[SWITCH_DROP_ISOLATED] = "isolated",
+		[SWITCH_DROP_LINK] = "link",
 	};
 
 	return (unsigned)why < ARRAY_SIZE(names) ? names[why] : NULL;

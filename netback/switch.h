@@ -50,6 +50,8 @@ struct switch_rules {
 	struct vlan_set vlans;
 	struct filter filter; /* what it sends names its own addresses only */
 	bool isolated;	      /* no frames to and from other isolated ports */
+	bool down;	      /* its link is: no frames from it; none to it is
+			       * its owner's to see to */
 	/*
 	 * Frames a second from this port to more than one receiver: broadcast,
 	 * multicast, unknown destinations; 0: any number. A quarter of a
@@ -65,8 +67,9 @@ enum switch_drop {
 	SWITCH_DROP_SPOOF,   /* somebody else's address */
 	SWITCH_DROP_STORM,
 	SWITCH_DROP_ISOLATED, /* its only receiver is isolated from it */
+	SWITCH_DROP_LINK,     /* its link is down */
 };
-#define SWITCH_NR_DROPS 5u
+#define SWITCH_NR_DROPS 6u
 const char *switch_drop_name(enum switch_drop why); /* "vlan" */
 
 /* The owner embeds this, zeroed. ops, mac and uplink are the owner's. */

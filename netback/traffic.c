@@ -78,10 +78,9 @@ uint64_t traffic_tx_dropped(const struct traffic *a)
 /* ---- text ---------------------------------------------------------------- */
 
 static const char *const drop_names[TRAFFIC_NR_DROPS] = {
-	[TRAFFIC_DROP_FULL] = "full",
-	[TRAFFIC_DROP_UNABLE] = "unable",
-	[TRAFFIC_DROP_LIMIT] = "limit",
-	[TRAFFIC_DROP_FILTERED] = "filtered",
+	[TRAFFIC_DROP_FULL] = "full",	[TRAFFIC_DROP_UNABLE] = "unable",
+	[TRAFFIC_DROP_LIMIT] = "limit", [TRAFFIC_DROP_FILTERED] = "filtered",
+	[TRAFFIC_DROP_LINK] = "link",
 };
 
 void traffic_put(const struct traffic *a, struct figures *f)

@@ -32,8 +32,9 @@ enum traffic_drop {
 	TRAFFIC_DROP_UNABLE, /* more than the frontend can take */
 	TRAFFIC_DROP_LIMIT,
 	TRAFFIC_DROP_FILTERED, /* a multicast address not asked for */
+	TRAFFIC_DROP_LINK,     /* its link is down */
 };
-#define TRAFFIC_NR_DROPS 4u
+#define TRAFFIC_NR_DROPS 5u
 
 /* A zeroed one is valid. */
 struct traffic {

@@ -149,7 +149,7 @@ static int vif_announce(struct xenbus_device *dev)
 			return err;
 		}
 	}
-	err = vif_link_announce(dev, &v->bridge->uplink_link);
+	err = vif_link_tell(dev, &v->bridge->uplink_link, v->queues.rules.down);
 	if (err)
 		xenbus_fatal(dev, err, "writing carrier");
 	return err;
@@ -214,7 +214,8 @@ void vif_link_changed(void *netback, struct bridge *bridge,
 		struct vif *v = container_of(l, struct vif, link);
 
 		if (v->bridge == bridge)
-			vif_link_change(v->dev, was, &bridge->uplink_link);
+			vif_link_change(v->dev, was, &bridge->uplink_link,
+					v->queues.rules.down);
 	}
 }
 
@@ -273,8 +274,6 @@ static int vif_take_over(struct vif *v)
 
 	if (!err)
 		err = vif_changes_read(v, &node);
-	if (!err)
-		err = vif_link_resume(v->dev, &v->bridge->uplink_link);
 	if (!err)
 		err = vif_queues_open(&v->queues, true, &i);
 	return err ? err : vif_start(v);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "netback/vif_link.h"
 #include "netback/vif_params.h"
 #include "netback/vif_rules.h"
 #include "util/num.h"
@@ -77,9 +78,11 @@ static int read_rules(struct vif *v, const char **ret_node)
 	struct switch_rules rules;
 	int err = vif_rules_read(v->dev, &rules, ret_node);
 
-	if (!err)
-		vif_queues_set_rules(&v->queues, &rules);
-	return err;
+	if (err)
+		return err;
+	vif_queues_set_rules(&v->queues, &rules);
+	*ret_node = "carrier";
+	return vif_link_tell(v->dev, &v->bridge->uplink_link, rules.down);
 }
 
 static int read_wishes(struct vif *v, const char **ret_node)

@@ -7,30 +7,23 @@
 #include "util/log.h"
 #include "xenstore-lite/xs.h"
 
-int vif_link_announce(struct xenbus_device *dev, const struct nic_link *link)
+int vif_link_tell(struct xenbus_device *dev, const struct nic_link *link,
+		  bool down)
 {
-	return xs_printf(dev->xs, XS_NO_TXN, dev->node, "carrier", "%u",
-			 link->up);
-}
+	uint32_t carrier, want = link->up && !down;
+	int err = xs_read_u32(dev->xs, XS_NO_TXN, dev->node, "carrier", 1,
+			      &carrier);
 
-int vif_link_resume(struct xenbus_device *dev, const struct nic_link *link)
-{
-	uint32_t carrier;
-	int err = xs_read_u32_default(dev->xs, XS_NO_TXN, dev->node, "carrier",
-				      1, 1, &carrier);
-
-	if (err || carrier == link->up)
-		return err;
-	return vif_link_announce(dev, link);
+	if (!err && carrier == want)
+		return 0;
+	return xs_printf(dev->xs, XS_NO_TXN, dev->node, "carrier", "%u", want);
 }
 
 void vif_link_change(struct xenbus_device *dev, const struct nic_link *was,
-		     const struct nic_link *now)
+		     const struct nic_link *now, bool down)
 {
-	int err = 0;
+	int err = vif_link_tell(dev, now, down);
 
-	if (was->up != now->up)
-		err = vif_link_announce(dev, now);
 	if (!err && was->mtu != now->mtu)
 		err = xs_printf(dev->xs, XS_NO_TXN, dev->otherend, "mtu", "%u",
 				now->mtu);

@@ -14,12 +14,14 @@
 #include "netback/nic.h"
 #include "xenbus/xenbus.h"
 
-int vif_link_announce(struct xenbus_device *dev,
-		      const struct nic_link *link) PV_MUST_CHECK;
-/* Nothing is written that is there already: a predecessor wrote it. */
-int vif_link_resume(struct xenbus_device *dev,
-		    const struct nic_link *link) PV_MUST_CHECK;
+/*
+ * The carrier is the bridge's, unless the vif's own link is down. Nothing is
+ * written that is there already: by us, or by a predecessor.
+ */
+int vif_link_tell(struct xenbus_device *dev, const struct nic_link *link,
+		  bool down) PV_MUST_CHECK;
+/* The bridge's link has changed. */
 void vif_link_change(struct xenbus_device *dev, const struct nic_link *was,
-		     const struct nic_link *now);
+		     const struct nic_link *now, bool down);
 
 #endif /* NETBACK_VIF_LINK_H */

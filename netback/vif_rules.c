@@ -78,6 +78,11 @@ static int read_isolated(struct xenbus_device *dev, struct switch_rules *rules)
 	return read_flag(dev, "isolated", &rules->isolated);
 }
 
+static int read_down(struct xenbus_device *dev, struct switch_rules *rules)
+{
+	return read_flag(dev, "link-down", &rules->down);
+}
+
 static int read_antispoof(struct xenbus_device *dev, struct switch_rules *rules)
 {
 	return read_flag(dev, "antispoof", &rules->filter.on);
@@ -99,6 +104,7 @@ static const struct {
 	{ "antispoof", read_antispoof },
 	{ "ip", read_filter },
 	{ "stormlimit", read_stormlimit },
+	{ "link-down", read_down },
 };
 
 int vif_rules_read(struct xenbus_device *dev, struct switch_rules *ret,

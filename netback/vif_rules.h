@@ -10,6 +10,7 @@
  *	antispoof	1: it names its own addresses only (filter.h) ...
  *	ip		... and of IP these, separated by spaces
  *	stormlimit	frames a second to many receivers, 0..UINT32_MAX
+ *	link-down	1: no frames at all
  *
  * What is not there, or empty, does not limit. What cannot be understood is an
  * error: a vif is rather not connected than let do what was meant to be

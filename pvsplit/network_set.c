@@ -17,7 +17,9 @@ const char network_set_help[] =
 	"as it is. A change is told to both ends at once; a guest that takes its\n"
 	"address or MTU when it connects has it then.\n"
 	"  mac=ADDRESS      the interface's own address\n"
-	"  mtu=BYTES        what its guest may send at once, 68 to 65521\n";
+	"  mtu=BYTES        what its guest may send at once, 68 to 65521\n"
+	"  link=down        it carries no frames, and its guest sees no carrier,\n"
+	"                   until link=up\n";
 
 struct change {
 	const struct device *dev;
@@ -48,30 +50,47 @@ static int change_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
 	if (!err && c->spec->mtu)
 		err = xs_printf(xs, tx, c->dev->front, "mtu", "%u",
 				c->spec->mtu);
+	if (!err && *c->spec->link)
+		err = xs_printf(xs, tx, c->dev->back, "link-down", "%s",
+				strcmp(c->spec->link, "down") ? "" : "1");
 	return err;
+}
+
+/* "" when there is none. */
+static int read_text(struct pvsplit *ps, const char *dir, const char *node,
+		     char *buf, size_t size)
+{
+	int err = xs_read_str(ps->xs, XS_NO_TXN, dir, node, buf, size);
+
+	if (err != -ENOENT)
+		return err;
+	buf[0] = '\0';
+	return 0;
 }
 
 static int show(struct pvsplit *ps, const struct args *args,
 		const struct device *dev)
 {
-	char mac[32] = "", mtu[16] = "";
-	int err = xs_read_str(ps->xs, XS_NO_TXN, dev->libxl, "mac", mac,
-			      sizeof(mac));
+	char mac[32], mtu[16], down[8];
+	const char *link;
+	int err = read_text(ps, dev->libxl, "mac", mac, sizeof(mac));
 
 	if (!err)
-		err = xs_read_str(ps->xs, XS_NO_TXN, dev->front, "mtu", mtu,
-				  sizeof(mtu));
-	if (err && err != -ENOENT)
+		err = read_text(ps, dev->front, "mtu", mtu, sizeof(mtu));
+	if (!err)
+		err = read_text(ps, dev->back, "link-down", down, sizeof(down));
+	if (err)
 		return complain(err,
 				"%s: cannot read the store: %s; see 'pvsplit "
 				"status'",
 				args->command, strerror(-err));
+	link = strcmp(down, "1") ? "up" : "down";
 	return output_result(ps,
-			     json_pack("{s:i, s:i, s:s, s:s}", "domid",
+			     json_pack("{s:i, s:i, s:s, s:s, s:s}", "domid",
 				       (int)dev->domid, "vif", (int)dev->handle,
-				       "mac", mac, "mtu", mtu),
-			     "domain %u, vif %u: mac=%s,mtu=%s", dev->domid,
-			     dev->handle, mac, mtu);
+				       "mac", mac, "mtu", mtu, "link", link),
+			     "domain %u, vif %u: mac=%s,mtu=%s,link=%s",
+			     dev->domid, dev->handle, mac, mtu, link);
 }
 
 int network_set_run(struct pvsplit *ps, const struct args *args)

@@ -90,8 +90,10 @@ const struct command commands[] = {
 	{ "network-list", "[DOMAIN]", "list network interfaces", NULL,
 	  "pvsplit network-list", NULL, 0, 1, false, network_list_run },
 	{ "network-set", "DOMAIN VIF [SPEC]",
-	  "show and change an interface's address and MTU", network_set_help,
+	  "show and change an interface's address, MTU and link",
+	  network_set_help,
 	  "pvsplit network-set web 0 mtu=9000\n"
+	  "pvsplit network-set web 0 link=down\n"
 	  "pvsplit network-set web 0",
 	  NULL, 2, 3, false, network_set_run },
 	{ "network-rules", "DOMAIN VIF [SPEC]",

@@ -49,6 +49,7 @@ struct vif_spec {
 	uint32_t rate_burst_ms;
 	char backend[SPEC_NAME_MAX];
 	char ip[SPEC_IPS_MAX], gw[48];
+	char link[8]; /* "up", "down" */
 	/* What it may do on the switch, see spec_rules(); "" = no rule. */
 	char vlan[8], trunk[SPEC_VLANS_MAX], isolated[4], antispoof[4],
 		stormlimit[12];
@@ -65,7 +66,10 @@ int spec_vif_parse(const char *text, bool guest, struct vif_spec *ret,
 int spec_rules_parse(const char *text, struct vif_spec *ret,
 		     char *why) PV_MUST_CHECK;
 
-/* Only what network-set takes: mac; mtu, which is 0 when it is not given. */
+/*
+ * Only what network-set takes: mac; mtu, which is 0 when it is not given; link,
+ * likewise "".
+ */
 int spec_set_parse(const char *text, struct vif_spec *ret,
 		   char *why) PV_MUST_CHECK;
 

@@ -156,6 +156,15 @@ static int set_mtu(struct vif_spec *v, const char *value, char *why)
 	return 0;
 }
 
+static int set_link(struct vif_spec *v, const char *value, char *why)
+{
+	if (strcmp(value, "up") && strcmp(value, "down"))
+		return spec_refuse(why, "link '%.20s' is not up or down",
+				   value);
+	snprintf(v->link, sizeof(v->link), "%s", value);
+	return 0;
+}
+
 static int set_rate(struct vif_spec *v, const char *value, char *why)
 {
 	if (spec_rate_parse(value, &v->rate_bytes, &v->rate_burst_ms))
@@ -262,6 +271,7 @@ static const struct vif_key {
 	{ "uplink", set_uplink, IN_ATTACH | IN_GUEST },
 	{ "vif", set_vif, IN_ATTACH | IN_GUEST },
 	{ "mtu", set_mtu, IN_ATTACH | IN_GUEST | IN_SET },
+	{ "link", set_link, IN_SET },
 	{ "rate", set_rate, IN_ATTACH | IN_GUEST },
 	{ "backend", set_vif_backend, IN_ATTACH | IN_GUEST },
 	{ "gw", set_gw, IN_GUEST },
@@ -283,6 +293,15 @@ static unsigned find_key(const char *name, unsigned where, bool *ret_elsewhere)
 	return i;
 }
 
+/* The command that takes it. */
+static const char *elsewhere_is(const char *name, unsigned where)
+{
+	if (!strcmp(name, "link"))
+		return "pvsplit network-set";
+	return where & (IN_RULES | IN_SET) ? "pvsplit network-attach"
+					   : "pvsplit run";
+}
+
 static int vif_field(struct spec_parse *p, struct vif_spec *v, unsigned where)
 {
 	bool elsewhere;
@@ -296,9 +315,7 @@ static int vif_field(struct spec_parse *p, struct vif_spec *v, unsigned where)
 	i = find_key(p->key, where, &elsewhere);
 	if (i == ARRAY_SIZE(vif_keys) && elsewhere)
 		return spec_refuse(p->why, "%s= is only for '%s'", p->key,
-				   where & (IN_RULES | IN_SET)
-					   ? "pvsplit network-attach"
-					   : "pvsplit run");
+				   elsewhere_is(p->key, where));
 	if (i == ARRAY_SIZE(vif_keys))
 		return spec_refuse(
 			p->why,

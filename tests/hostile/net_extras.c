@@ -367,6 +367,35 @@ static void a_frame_leaves_the_room_before_it_that_was_asked_for(void)
 	}
 }
 
+/* ---- a link that is down ------------------------------------------------- */
+
+static int take_down(void *arg)
+{
+	static struct switch_rules rules;
+	struct guest *g = arg;
+
+	rules.down = true;
+	vif_port_set_rules(g->port, &rules);
+	return 0;
+}
+
+static void what_a_link_that_is_down_does_not_carry_is_counted(void)
+{
+	struct traffic t;
+
+	setup();
+	rx_post(&a, 2);
+	rx_post(&b, 2);
+	worker_call(worker, take_down, &b);
+	UNIT_CHECK(served(&a, &b) && served(&b, &a) && served(&b, &a));
+	UNIT_CHECK(ring_front_pending(&a.q[0].rx) == 0);
+	UNIT_CHECK(ring_front_pending(&b.q[0].rx) == 0);
+	t = port_traffic(&b, 0);
+	UNIT_CHECK(t.rx_drops[TRAFFIC_DROP_LINK] == 1 && t.rx_packets == 0);
+	UNIT_CHECK(t.tx_drops[SWITCH_DROP_LINK] == 2);
+	teardown();
+}
+
 /* ---- old peers ----------------------------------------------------------- */
 
 /*
@@ -423,4 +452,5 @@ UNIT_MAIN("net_extras",
 	  UNIT_TEST(any_number_of_slots_of_any_size_is_taken_or_refused),
 	  UNIT_TEST(headers_in_pieces_of_a_byte_come_out_whole),
 	  UNIT_TEST(a_frame_leaves_the_room_before_it_that_was_asked_for),
+	  UNIT_TEST(what_a_link_that_is_down_does_not_carry_is_counted),
 	  UNIT_TEST(a_guest_with_four_buffers_and_no_feature_is_served))

@@ -120,7 +120,7 @@ link_has() {
 }
 check "guest 1 reaches guest 2" reaches g1 10.99.0.12
 check_output "it is given another address and MTU" \
-	"domain $DOM1, vif 0: mac=00:16:3e:00:00:77,mtu=1400" \
+	"domain $DOM1, vif 0: mac=00:16:3e:00:00:77,mtu=1400,link=up" \
 	pvsplit network-set guest1 0 mac=00:16:3e:00:00:77,mtu=1400 \
 	--run-dir "$RUN"
 check "its interface has the one" wait_for 5 link_has 00:16:3e:00:00:77
@@ -129,6 +129,12 @@ check "its neighbours know at once" ping_ok g2 10.99.0.11 56
 check "with antispoof it reaches them, too" reaches g1 10.99.0.1
 kill -9 "$(worker_pid)"
 check "and so it does with a new worker" reaches g1 10.99.0.12
+check "its link is taken down" pvsplit network-set guest1 0 link=down \
+	--run-dir "$RUN"
+check "it sees that" wait_for 5 link_has NO-CARRIER
+check "others do not reach it" reaches_not g2 10.99.0.11
+check "and up" pvsplit network-set guest1 0 link=up --run-dir "$RUN"
+check "it reaches others again" reaches g1 10.99.0.12
 check_fails "what is no address is refused" pvsplit network-set guest1 0 \
 	mac=01:16:3e:00:00:77 --run-dir "$RUN"
 check_fails "rules are not set with it" pvsplit network-set guest1 0 \

@@ -63,11 +63,12 @@ static void every_node_is_read(void)
 	fake_set(BACK, "antispoof", "1");
 	fake_set(BACK, "ip", "10.0.0.5/24 fd00::5");
 	fake_set(BACK, "stormlimit", "250");
+	fake_set(BACK, "link-down", "1");
 	UNIT_REQUIRE(read_rules() == 0);
 	UNIT_CHECK(vlan_native(&rules.vlans) == 100);
 	UNIT_CHECK(vlan_is_tagged(&rules.vlans, 21) &&
 		   !vlan_is_tagged(&rules.vlans, 22));
-	UNIT_CHECK(rules.isolated && rules.filter.on &&
+	UNIT_CHECK(rules.down && rules.isolated && rules.filter.on &&
 		   rules.filter.nr_ips == 2 && rules.storm_per_s == 250);
 	end();
 }
@@ -110,6 +111,7 @@ static void refuses_what_it_does_not_understand(void)
 		{ "isolated", "yes" },	 { "antispoof", "-1" },
 		{ "ip", "10.0.0" },	 { "ip", "10.0.0.1,10.0.0.2" },
 		{ "stormlimit", "1k" },	 { "stormlimit", "4294967296" },
+		{ "link-down", "down" }, { "link-down", "2" },
 		{ "bridge", "br0:5:x" }, { "bridge", "br0:4095" },
 	};
 

@@ -272,6 +272,29 @@ static bool reaches_address(uint8_t last)
 	return rsp.status == 60;
 }
 
+static void a_link_that_is_down_carries_nothing(void)
+{
+	vifs_connect();
+	UNIT_CHECK(crosses(0));
+	back_set(&b, "link-down", "1");
+	UNIT_CHECK(BACK_UNTIL(!strcmp(back_get(&b, "carrier"), "0")));
+	rx_post(&b, 1);
+	rx_post(&a, 1);
+	UNIT_CHECK(served(&a, &b) && served(&b, &a));
+	UNIT_CHECK(ring_front_pending(&b.q[0].rx) == 0);
+	UNIT_CHECK(ring_front_pending(&a.q[0].rx) == 0);
+	/* As a successor has it, too. */
+	back_end();
+	back_start();
+	UNIT_CHECK(!strcmp(back_get(&b, "carrier"), "0"));
+	UNIT_CHECK(served(&a, &b) && served(&b, &a));
+	UNIT_CHECK(ring_front_pending(&b.q[0].rx) == 0);
+	back_set(&b, "link-down", "");
+	UNIT_CHECK(BACK_UNTIL(!strcmp(back_get(&b, "carrier"), "1")));
+	UNIT_CHECK(crosses(1));
+	vifs_end();
+}
+
 /* Does what b sends from that address reach a? */
 static bool served_from(struct guest *g, uint8_t last)
 {
@@ -409,6 +432,7 @@ UNIT_MAIN("net_vif", UNIT_TEST(two_guests_connect_and_frames_cross),
 	  UNIT_TEST(a_multicast_filter_is_asked_for_at_any_time),
 	  UNIT_TEST(room_before_frames_is_agreed_by_reconfiguring),
 	  UNIT_TEST(a_rate_of_libxls_is_obeyed_where_there_is_no_other),
+	  UNIT_TEST(a_link_that_is_down_carries_nothing),
 	  UNIT_TEST(an_address_is_changed_while_the_vif_is_connected),
 	  UNIT_TEST(a_vif_that_lied_is_closed_until_it_is_enabled),
 	  UNIT_TEST(enabled_it_begins_without_a_move_of_its_frontend),
