@@ -4,7 +4,8 @@
  *
  *   libnet_front.c  ours: netfront, two rings, a netbackd on the other CPU
  *   libnet_two.c    the same to another guest, which is a third process
- *   libnet_dpdk.c   two of DPDK's testpmd, joined by memif or by vhost-user
+ *   libnet_dpdk.c   two of DPDK's testpmd, joined by memif or by vhost-user;
+ *                   or one, and libmemif.c at the other end
  *
  * Frames carry an EtherType of local experiments and, behind it, a number that
  * says who sent them.
@@ -15,6 +16,7 @@
 #ifndef BENCH_LIBNET_H
 #define BENCH_LIBNET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -103,11 +105,14 @@ int dpdk_open(const char *joined, const char *socket,
 	      struct dpdk **ret) PV_MUST_CHECK;
 void dpdk_close(struct dpdk *dpdk); /* NULL is fine */
 
+/* One alone, the server of a memif, that sends back what it receives while it
+ * is on (at first it is not). */
+int dpdk_open_reflector(const char *socket, struct dpdk **ret) PV_MUST_CHECK;
+int dpdk_reflect(struct dpdk *dpdk, bool on) PV_MUST_CHECK;
+
 enum dpdk_way {
-	DPDK_HOP,   /* one only sends, the other only receives */
-	DPDK_ROUND, /* both send back what they receive; many frames under way
-		     */
-	DPDK_ECHO   /* the same with one frame */
+	DPDK_HOP,  /* one only sends, the other only receives */
+	DPDK_ROUND /* both send back what they receive; many frames under way */
 };
 int dpdk_run(struct dpdk *dpdk, enum dpdk_way way, const struct net_load *load,
 	     struct net_rate *ret) PV_MUST_CHECK;

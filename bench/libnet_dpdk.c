@@ -202,6 +202,34 @@ int dpdk_open(const char *joined, const char *socket, struct dpdk **ret)
 	return 0;
 }
 
+int dpdk_open_reflector(const char *socket, struct dpdk **ret)
+{
+	struct dpdk *dpdk = calloc(1, sizeof(*dpdk));
+	char device[256];
+	int err;
+
+	if (!dpdk)
+		return -ENOMEM;
+	err = str_printf(device, sizeof(device),
+			 "net_memif0,role=server,socket=%s,socket-abstract=no",
+			 socket);
+	if (err >= 0)
+		err = testpmd_open(&dpdk->receiver, "reflector", device, 1);
+	if (!err)
+		err = say(&dpdk->receiver, "set fwd io");
+	if (err) {
+		dpdk_close(dpdk);
+		return err;
+	}
+	*ret = dpdk;
+	return 0;
+}
+
+int dpdk_reflect(struct dpdk *dpdk, bool on)
+{
+	return say(&dpdk->receiver, on ? "start" : "stop");
+}
+
 void dpdk_close(struct dpdk *dpdk)
 {
 	if (!dpdk)
@@ -253,11 +281,6 @@ static int begin(struct dpdk *dpdk, enum dpdk_way way, unsigned size_bytes)
 			err = both(dpdk, "set fwd io", "set fwd io");
 		return err ? err
 			   : both(dpdk, "start", "start tx_first " UNDER_WAY);
-	case DPDK_ECHO:
-		err = both(dpdk, "set burst 1", "set burst 1");
-		if (!err)
-			err = both(dpdk, "set fwd io", "set fwd io");
-		return err ? err : both(dpdk, "start", "start tx_first 1");
 	}
 	return -EINVAL;
 }

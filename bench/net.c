@@ -12,7 +12,8 @@
  *   round  there and back: from vif 1 to vif 2, which the same thread owns;
  *          against two testpmd that send back what they receive
  *   two    to another guest, three processes on two CPUs
- *   echo   there and back, one frame at a time
+ *   echo   there and back, one frame at a time; against one testpmd that sends
+ *          back what it receives over memif, and a lean client
  *   idle   nobody sends
  *
  * The uplink looks at a frame's first 256 bytes and no more; a testpmd that
@@ -26,23 +27,24 @@
 #include <unistd.h>
 
 #include "bench/harness.h"
+#include "bench/libmemif.h"
 #include "bench/libnet.h"
 #include "bench/libusage.h"
 #include "util/clock.h"
 #include "util/num.h"
 
-#define RUNS  3u
-#define SMALL 64u
-#define LARGE 1518u
-#define P50   500000u
-#define P99   990000u
+#define RUNS	   3u
+#define SMALL	   64u
+#define LARGE	   1518u
+#define SILENCE_NS NS_PER_S
+#define P50	   500000u
+#define P99	   990000u
 
 enum unit {
 	MFRAMES,
-	CPU_NS,
-	RTT_NS
+	MFRAMES_CPU
 };
-static const char *const unit_names[] = { "Mframes/s", "CPU-ns/frame", "ns" };
+static const char *const unit_names[] = { "Mframes/s", "Mframes/CPU-s" };
 
 struct row {
 	const char *name;
@@ -64,8 +66,9 @@ struct context {
 	const char *what;
 	struct net_rig rig;
 	uint64_t run_ns, idle_ns;
-	struct dpdk *memif, *vhost;
-	struct hist echo_ns; /* of all runs */
+	struct dpdk *by_memif, *by_vhost, *reflector;
+	struct memif *memif; /* its other end is the reflector's */
+	struct hist echo_ns, peer_echo_ns; /* of all runs */
 };
 
 /* One of the two sides of a row. */
@@ -84,12 +87,7 @@ static double failed(const char *who, int err)
 
 static double in_unit(const struct net_rate *rate, enum unit unit)
 {
-	switch (unit) {
-	case MFRAMES: return rate->frames / 1e6;
-	case CPU_NS: return rate->cpu_ns;
-	case RTT_NS: return 1e9 / rate->frames;
-	}
-	return -1;
+	return unit == MFRAMES ? rate->frames / 1e6 : 1e3 / rate->cpu_ns;
 }
 
 static double run_ours(void *arg)
@@ -110,7 +108,7 @@ static double run_peer(void *arg)
 	struct net_load load = { side->row->size_bytes, side->c->run_ns };
 	bool is_memif = !strcmp(side->row->joined, "memif");
 	struct net_rate rate;
-	int err = dpdk_run(is_memif ? side->c->memif : side->c->vhost,
+	int err = dpdk_run(is_memif ? side->c->by_memif : side->c->by_vhost,
 			   side->row->way, &load, &rate);
 
 	if (err)
@@ -138,53 +136,93 @@ static int compare(struct context *c, const struct row *row, enum unit unit)
 	err = bench_compare_ret(&ours, &peer, unit_names[unit], RUNS, &result);
 	if (err)
 		return err;
-	if (unit == MFRAMES)
-		verdict("ratio at least 1", result.ratio.median >= 1);
-	else
-		verdict("ratio at most 1", result.ratio.median <= 1);
+	verdict("ratio at least 1", result.ratio.median >= 1);
 	return 0;
 }
 
 /* ---- echo ---------------------------------------------------------------- */
 
-static double echo_ours(void *arg)
+/* The run's median. */
+static double echo_median(struct hist *all_ns, const struct hist *run_ns)
 {
-	const struct side *side = arg;
-	struct net_load load = { SMALL, side->c->run_ns };
-	struct hist rtt_ns;
-	int err;
-
-	err = net_run_echo(&side->c->rig, &load, &rtt_ns);
-	if (err)
-		return failed("netfront", err);
-	hist_merge(&side->c->echo_ns, &rtt_ns);
-	return (double)hist_mean(&rtt_ns);
+	hist_merge(all_ns, run_ns);
+	return (double)hist_percentile(run_ns, P50);
 }
 
-/*
- * A testpmd knows how many frames it has passed on and not how long each took,
- * so the ratio is that of means. Percentiles are ours.
- */
+static double echo_ours(void *arg)
+{
+	struct context *c = arg;
+	struct net_load load = { SMALL, c->run_ns };
+	struct hist rtt_ns;
+	int err = net_run_echo(&c->rig, &load, &rtt_ns);
+
+	if (err)
+		return failed("netfront", err);
+	return echo_median(&c->echo_ns, &rtt_ns);
+}
+
+static int memif_echo(struct context *c, struct hist *ret_ns)
+{
+	uint8_t frame[SMALL] = { 0 };
+	uint64_t start_ns = clock_now_ns(), sent_ns = start_ns, now_ns;
+
+	memset(ret_ns, 0, sizeof(*ret_ns));
+	while (sent_ns - start_ns < c->run_ns) {
+		if (!memif_send(c->memif, frame, sizeof(frame)))
+			return -EIO;
+		while (!memif_recv(c->memif)) {
+			clock_cpu_relax();
+			now_ns = clock_now_ns();
+			if (now_ns - sent_ns > SILENCE_NS)
+				return -ETIMEDOUT;
+		}
+		now_ns = clock_now_ns();
+		hist_record(ret_ns, now_ns - sent_ns);
+		sent_ns = now_ns;
+	}
+	return 0;
+}
+
+static double echo_peer(void *arg)
+{
+	struct context *c = arg;
+	struct hist rtt_ns;
+	int err = bench_pin(0), end;
+
+	if (!err)
+		err = dpdk_reflect(c->reflector, true);
+	if (err)
+		return failed("testpmd", err);
+	err = memif_echo(c, &rtt_ns);
+	end = dpdk_reflect(c->reflector, false);
+	if (err || end)
+		return failed("memif", err ? err : end);
+	return echo_median(&c->peer_echo_ns, &rtt_ns);
+}
+
+static void print_tail(const char *name, const struct hist *ns)
+{
+	printf("%-24s p50 %llu ns, p99 %llu ns\n", name,
+	       (unsigned long long)hist_percentile(ns, P50),
+	       (unsigned long long)hist_percentile(ns, P99));
+}
+
+/* Medians of each run; percentiles of all runs together. */
 static int measure_echo(struct context *c)
 {
-	static const struct row row = { .way = DPDK_ECHO,
-					.size_bytes = SMALL,
-					.joined = "memif" };
-	struct side side = { c, &row, RTT_NS };
-	struct bench_case ours = { "net-echo-64", echo_ours, &side };
-	struct bench_case peer = { "testpmd-memif", run_peer, &side };
+	struct bench_case ours = { "net-echo-64", echo_ours, c };
+	struct bench_case peer = { "memif-testpmd", echo_peer, c };
 	struct bench_result result;
-	uint64_t p50, p99;
-	int err = bench_compare_ret(&ours, &peer, "ns", RUNS, &result);
+	int err = bench_compare_ret(&ours, &peer, "ns", ECHO_RUNS, &result);
 
 	if (err)
 		return err;
 	verdict("ratio at most 1.2", result.ratio.median <= 1.2);
-	p50 = hist_percentile(&c->echo_ns, P50);
-	p99 = hist_percentile(&c->echo_ns, P99);
-	printf("%-24s p50 %llu ns, p99 %llu ns\n", "net-echo-64",
-	       (unsigned long long)p50, (unsigned long long)p99);
-	verdict("p99 at most 5 p50", p99 <= 5 * p50);
+	print_tail(ours.name, &c->echo_ns);
+	verdict("p99 at most 5 p50",
+		hist_percentile(&c->echo_ns, P99) <=
+			5 * hist_percentile(&c->echo_ns, P50));
+	print_tail(peer.name, &c->peer_echo_ns);
 	return 0;
 }
 
@@ -231,7 +269,7 @@ static int measure(struct context *c)
 			continue;
 		err = compare(c, &rows[i], MFRAMES);
 		if (!err)
-			err = compare(c, &rows[i], CPU_NS);
+			err = compare(c, &rows[i], MFRAMES_CPU);
 	}
 	return err;
 }
@@ -242,12 +280,24 @@ static int open_peers(struct context *c, const char *scratch)
 	int err = str_printf(socket, sizeof(socket), "%s/memif.sock", scratch);
 
 	if (err >= 0)
-		err = dpdk_open("memif", socket, &c->memif);
+		err = dpdk_open("memif", socket, &c->by_memif);
 	if (!err)
 		err = str_printf(socket, sizeof(socket), "%s/vhost.sock",
 				 scratch);
 	if (err >= 0)
-		err = dpdk_open("vhost", socket, &c->vhost);
+		err = dpdk_open("vhost", socket, &c->by_vhost);
+	return err < 0 ? err : 0;
+}
+
+static int open_echo_peer(struct context *c, const char *scratch)
+{
+	char socket[108];
+	int err = str_printf(socket, sizeof(socket), "%s/memif.sock", scratch);
+
+	if (err >= 0)
+		err = dpdk_open_reflector(socket, &c->reflector);
+	if (!err)
+		err = memif_open(socket, &c->memif);
 	return err < 0 ? err : 0;
 }
 
@@ -264,8 +314,10 @@ static int open_rig(struct net_rig *rig, const char *run_dir, domid_t domid,
 
 static void close_all(struct context *c)
 {
-	dpdk_close(c->memif);
-	dpdk_close(c->vhost);
+	memif_close(c->memif);
+	dpdk_close(c->reflector);
+	dpdk_close(c->by_memif);
+	dpdk_close(c->by_vhost);
 	net_vif_close(&c->rig.out);
 	net_vif_close(&c->rig.a);
 	net_vif_close(&c->rig.b);
@@ -295,7 +347,9 @@ int main(int argc, char **argv)
 	c.idle_ns = (is_short ? 2 : 10) * NS_PER_S;
 	c.rig.server = (pid_t)pid;
 	err = open_rig(&c.rig, argv[3], (domid_t)domid, (domid_t)other);
-	if (!err && strcmp(c.what, "idle"))
+	if (!err && !strcmp(c.what, "echo"))
+		err = open_echo_peer(&c, argv[7]);
+	else if (!err && strcmp(c.what, "idle"))
 		err = open_peers(&c, argv[7]);
 	if (!err)
 		err = measure(&c);
