@@ -34,6 +34,7 @@
 #include "util/num.h"
 
 #define RUNS	   3u
+#define ECHO_RUNS  7u /* short ones, in which chance has much to say */
 #define SMALL	   64u
 #define LARGE	   1518u
 #define SILENCE_NS NS_PER_S
