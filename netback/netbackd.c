@@ -28,6 +28,7 @@ struct options {
 	const char *run_dir;
 	uint32_t domid;
 	const struct nic_ops *nic;
+	uint32_t nic_queues;
 	bool worker, verbose, has_domid;
 };
 
@@ -114,7 +115,8 @@ static int run_monitor(const struct options *opt)
 	}
 	program[n] = '\0';
 	config.program = program;
-	target_set_init(&targets, opt->run_dir, config.domid, opt->nic);
+	target_set_init(&targets, opt->run_dir, config.domid, opt->nic,
+			opt->nic_queues);
 	err = monitor_run(&config);
 	target_set_fini(&targets);
 	return err ? 1 : 0;
@@ -130,6 +132,7 @@ static void print_help(void)
 	     "  --run-dir DIR    the run directory of brokerd\n"
 	     "  --domain N       the driver domain that we are\n"
 	     "  --nic DRIVER     driver of a bridge's uplink (default tap)\n"
+	     "  --nic-queues N   queues of an uplink, 1 to 4 (default 1)\n"
 	     "  --list-drivers   the drivers there are\n"
 	     "  -v, --verbose    say more\n"
 	     "  --help, --version");
@@ -155,6 +158,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
 		{ "run-dir", required_argument, NULL, 'r' },
 		{ "domain", required_argument, NULL, 'd' },
 		{ "nic", required_argument, NULL, 'n' },
+		{ "nic-queues", required_argument, NULL, 'q' },
 		{ "list-drivers", no_argument, NULL, 'l' },
 		{ "worker", no_argument, NULL, 'w' },
 		{ "verbose", no_argument, NULL, 'v' },
@@ -179,6 +183,13 @@ static int parse_options(int argc, char **argv, struct options *opt)
 			if (!opt->nic)
 				return usage("no such driver: ", optarg);
 			break;
+		case 'q':
+			if (num_parse_u32(optarg, NIC_QUEUES_MAX,
+					  &opt->nic_queues) ||
+			    !opt->nic_queues)
+				return usage("no such number of queues: ",
+					     optarg);
+			break;
 		case 'l': print_drivers(); return 0;
 		case 'w': opt->worker = true; break;
 		case 'v': opt->verbose = true; break;
@@ -196,7 +207,7 @@ static int parse_options(int argc, char **argv, struct options *opt)
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .nic = nic_by_name("tap") };
+	struct options opt = { .nic = nic_by_name("tap"), .nic_queues = 1 };
 	int status = parse_options(argc, argv, &opt);
 
 	if (status >= 0)

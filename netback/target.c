@@ -69,11 +69,12 @@ int vif_target_check(const void *info, uint32_t info_bytes,
 }
 
 void target_set_init(struct target_set *set, const char *run_dir, domid_t domid,
-		     const struct nic_ops *nic)
+		     const struct nic_ops *nic, uint32_t nr_queues)
 {
 	set->run_dir = run_dir;
 	set->domid = domid;
 	set->nic = nic;
+	set->nr_queues = nr_queues;
 	list_init(&set->uplinks);
 }
 
@@ -214,7 +215,8 @@ static int uplink_open_new(struct target_set *set, const char *bridge,
 			   const struct uplink_spec *spec,
 			   struct target_uplink **ret, char *why)
 {
-	const struct nic_request req = { .name = spec->name, .nr_queues = 1 };
+	const struct nic_request req = { .name = spec->name,
+					 .nr_queues = set->nr_queues };
 	struct target_uplink *up;
 	int err;
 

@@ -35,11 +35,12 @@ struct target_set {
 	const char *run_dir;
 	domid_t domid;
 	const struct nic_ops *nic; /* where a vif names none */
+	uint32_t nr_queues;	   /* wanted of each uplink */
 	struct list uplinks;
 };
 
 void target_set_init(struct target_set *set, const char *run_dir, domid_t domid,
-		     const struct nic_ops *nic);
+		     const struct nic_ops *nic, uint32_t nr_queues);
 void target_set_fini(struct target_set *set);
 
 /* For monitor_run; arg is the target_set. */

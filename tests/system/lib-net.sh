@@ -5,7 +5,8 @@
 #	net_up		everything below, with netfront-tap in both guests, each
 #			with NET_QUEUES queues and an MTU of NET_MTU (one and
 #			1500 if they are not set); with NET_UPLINK, as uplink=
-#			has it, nothing of the driver domain's is in its bridge
+#			has it, nothing of the driver domain's is in its bridge;
+#			an uplink has NET_NIC_QUEUES queues (one)
 #
 #	$NS-net		the driver domain: bridge br0, netbackd ($NETBACKD)
 #	$NS-srv		10.99.0.1, joined to br0 by a veth pair
@@ -61,8 +62,18 @@ net_namespaces() {
 
 start_netbackd() {
 	start_daemon ip netns exec "$NS-net" netbackd --run-dir "$RUN" \
-		--domain "$NETDOM" || return 1
+		--domain "$NETDOM" --nic-queues "${NET_NIC_QUEUES:-1}" ||
+		return 1
 	NETBACKD=$PID
+}
+
+# carrier_is NAMESPACE INTERFACE 0|1; not so while it is set down
+carrier_is() {
+	[ "$(in_ns "$1" cat "/sys/class/net/$2/carrier" 2>/dev/null)" = "$3" ]
+}
+
+mtu_is() {
+	[ "$(in_ns "$1" cat "/sys/class/net/$2/mtu" 2>/dev/null)" = "$3" ]
 }
 
 # start_guest NAME DOMAIN LAST-BYTE: its netfront-tap's pid is in $PID.

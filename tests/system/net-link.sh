@@ -2,20 +2,14 @@
 # SPDX-License-Identifier: MIT
 # net-link.sh - the link of a bridge is the link of its guests, and the other way
 # round: set down and up, the MTU, an uplink that is gone, nobody there.
+NET_NIC_QUEUES=2
 . "${0%/*}/lib.sh"
 . "${0%/*}/lib-net.sh"
 net_requires
+requires_cmd xenstore-read xenstore-utils
+requires_cmd python3 python3
 cleanup_more() {
 	net_cleanup
-}
-
-# carrier_is NAMESPACE INTERFACE 0|1; not so while it is set down
-carrier_is() {
-	[ "$(in_ns "$1" cat "/sys/class/net/$2/carrier" 2>/dev/null)" = "$3" ]
-}
-
-mtu_is() {
-	[ "$(in_ns "$1" cat "/sys/class/net/$2/mtu" 2>/dev/null)" = "$3" ]
 }
 
 both() {
@@ -48,6 +42,14 @@ check "the guests' links are up" wait_for 10 both carrier_is 1
 check "frames pass" wait_for 10 ping_server
 check "the store says so" [ "$(store_carrier)" = 1 ]
 check "the uplink has a carrier" uplink_has_carrier
+
+queues() {
+	ip netns exec "$NS-net" ls /sys/class/net/pvup0/queues | grep -c "$1"
+}
+
+check "it has two queues" [ "$(queues tx-)" = 2 ]
+check "four streams to the server" iperf 1 g1 srv 10.99.0.1 -P 4
+check "four streams from the server" iperf 1 g1 srv 10.99.0.1 -P 4 -R
 
 ip -n "$NS-net" link set br0 down
 check "the bridge is set down: so are the guests' links" \

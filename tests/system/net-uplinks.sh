@@ -84,6 +84,13 @@ check "the same one for another bridge" \
 	refused 'resource busy' br1 af_packet:veth0
 check "nobody else minds" ping_whole g1 10.99.0.1 56
 
+ip -n "$NS-srv" link set eth0 down
+check "the interface has no carrier: nor have the guests" \
+	wait_for 10 carrier_is g1 eth0 0
+ip -n "$NS-srv" link set eth0 up
+check "it has one again, and so have they" wait_for 10 carrier_is g1 eth0 1
+check "frames pass again" wait_for 10 ping_whole g1 10.99.0.1 56
+
 check "the backend ends when asked" stop_daemon "$NETBACKD"
 check "the interface is as it was" \
 	sh -c "ip -n $NS-net -d link show veth0 | grep -q 'promiscuity 0'"
