@@ -57,6 +57,8 @@ static void set_info(struct netfront *nf, const struct netfront_info *info)
 	pthread_mutex_lock(&nf->info_lock);
 	nf->info = *info;
 	nf->info.link_up = nf->link == LINK_UP && nf->carrier;
+	if (nf->link != LINK_UP)
+		nf->info.hash_types = 0;
 	pthread_mutex_unlock(&nf->info_lock);
 	net_rings_tell(nf);
 }
@@ -142,7 +144,6 @@ static int connect_queues(struct netfront *nf)
 	if (err)
 		return err;
 	info.nr_queues = nf->transport.nr_rings;
-	info.hash_types = 0;
 	set_info(nf, &info);
 	err = net_rings_attach(nf);
 	if (err)

@@ -3,6 +3,7 @@
 #include "netfront/tap/pump.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -239,6 +240,20 @@ static void *run(void *arg)
 	}
 }
 
+/* They are over. The kernel's and the backend's own counters know of the rest.
+ */
+static void report(const struct pump *pumps, uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		const struct pump *p = &pumps[i];
+
+		if (p->nr_unreadable || p->nr_refused)
+			log_info("queue %u: %" PRIu64 " frames lost on the way "
+				 "out, %" PRIu64 " on the way in",
+				 i, p->nr_unreadable, p->nr_refused);
+	}
+}
+
 /* Threads for all queues but the first. Returns how many pumps there are. */
 static uint32_t start_others(struct pump *pumps, uint32_t nr, int *err)
 {
@@ -275,8 +290,9 @@ int pump_run(struct netfront *nf, struct tap *tap, int stop_fd)
 		err = pumps[0].result;
 	}
 	(void)!write(end_fd, &one, sizeof(one)); /* the first write fits */
-	while (nr-- > 1)
-		pthread_join(pumps[nr].thread, NULL);
+	for (uint32_t i = 1; i < nr; i++)
+		pthread_join(pumps[i].thread, NULL);
+	report(pumps, nr);
 	close(end_fd);
 	return err;
 }

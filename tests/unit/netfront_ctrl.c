@@ -191,7 +191,7 @@ static void a_successor_is_asked_again(void)
 	UNIT_CHECK(netfront_set_hash(nf, &wish) == 0);
 	UNIT_CHECK(asked(nf, &be, 9));
 	net_backend_die(&be);
-	UNIT_CHECK(is_up(nf, false));
+	UNIT_CHECK(is_up(nf, false) && hash_types(nf) == 0);
 	UNIT_REQUIRE(net_backend_start(&next, &rig) == 0);
 	UNIT_CHECK(is_up(nf, true));
 	UNIT_CHECK(asked(nf, &next, 9) && types_are(&next, 0, all, 9));
