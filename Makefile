@@ -53,19 +53,22 @@ PROGRAMS := broker/brokerd xenstore-lite/xenstored-lite blkback/blkbackd \
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS.xenstored-lite := $(call pkg,--libs,zlib)
-# Storage drivers that are built only where their library is: HAVE.NAME is what
+# Drivers that are built only where their library is: HAVE.NAME is what
 # links it, nothing when it is missing. What is left out is said aloud by `all`.
-OPTIONAL_DRIVERS := aio nbd iscsi
+OPTIONAL_DRIVERS := aio nbd iscsi af_xdp
 header   = $(shell echo '\#include <$(1)>' | $(CC) -E - >/dev/null 2>&1 && \
 	echo $(2))
 HAVE.aio := $(call header,libaio.h,-laio)
 HAVE.nbd := $(call pkg,--libs,libnbd)
 HAVE.iscsi := $(call pkg,--libs,libiscsi)
+HAVE.af_xdp := $(call pkg,--libs,libbpf)
 drivers  := $(foreach d,$(OPTIONAL_DRIVERS),$(if $(HAVE.$(d)),$(d)))
 left_out := $(filter-out $(drivers),$(OPTIONAL_DRIVERS))
 LIBS.drivers       := $(foreach d,$(drivers),$(HAVE.$(d)))
-LIBS.blkbackd      := $(call pkg,--libs,liburing zlib) $(LIBS.drivers)
-LIBS.netbackd      := $(call pkg,--libs,libnl-route-3.0)
+LIBS.nics          := $(HAVE.af_xdp)
+LIBS.disks         := $(HAVE.aio) $(HAVE.nbd) $(HAVE.iscsi)
+LIBS.blkbackd      := $(call pkg,--libs,liburing zlib) $(LIBS.disks)
+LIBS.netbackd      := $(call pkg,--libs,libnl-route-3.0) $(LIBS.nics)
 LIBS.blkfront-fuse := $(call pkg,--libs,fuse3)
 LIBS.blkfront-bench := $(call pkg,--libs,jansson zlib)
 LIBS.blkfront-copy  := $(call pkg,--libs,jansson)
@@ -96,7 +99,8 @@ override LDFLAGS  += -pthread $(if $(SAN),-fsanitize=$(SAN))
 
 lib     = $(BUILD)/lib$(subst /,-,$(1)).a
 srcs    = $(filter-out $(PROGRAMS:%=%.c) $(foreach d,$(left_out), \
-	$(wildcard blkback/storage/$(d).c blkback/storage/$(d)_*.c)), \
+	$(wildcard blkback/storage/$(d).c blkback/storage/$(d)_*.c \
+	netback/nic/$(d).c netback/nic/$(d)_*.c)), \
 	$(wildcard $(1)/*.c))
 objs    = $(patsubst %.c,$(BUILD)/%.o,$(call srcs,$(1)))
 libs   := $(foreach c,$(COMPONENTS),$(call lib,$(c)))
@@ -104,6 +108,7 @@ link    = -Wl,--start-group $(libs) -Wl,--end-group $(LDLIBS)
 bins   := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $(p)))
 tests  := $(patsubst %.c,$(BUILD)/%,$(filter-out \
 	$(left_out:%=tests/unit/storage_%.c) \
+	$(left_out:%=tests/unit/nic_%.c) \
 	$(left_out:%=tests/unit/storage_%_fake.c),$(wildcard tests/unit/*.c \
 	tests/abi/*.c tests/sim/*.c tests/hostile/*.c tests/system/*.c)))
 units  := $(filter-out $(BUILD)/tests/system/%,$(tests))
@@ -132,7 +137,7 @@ all: packages layers $(bins) $(if $(SAN),,$(fronts_a) plugins) ## build every li
 with := $(BUILD)/with-$(subst $() $(),-,drivers $(drivers))
 $(with):
 	@mkdir -p $(@D) && rm -f $(BUILD)/with-* && touch $@
-$(BUILD)/blkback/storage/drivers.o: $(with)
+$(BUILD)/blkback/storage/drivers.o $(BUILD)/netback/nic/drivers.o: $(with)
 
 # The folder itself is named too: its time changes with the list of its files.
 define component

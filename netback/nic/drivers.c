@@ -8,8 +8,13 @@
 #include "netback/nic/private.h"
 #include "util/num.h"
 
-const struct nic_ops *const nic_drivers[] = { &nic_tap, &nic_af_packet,
-					      &nic_null, NULL };
+const struct nic_ops *const nic_drivers[] = {
+	&nic_tap,    &nic_af_packet,
+#ifdef HAVE_AF_XDP
+	&nic_af_xdp,
+#endif
+	&nic_null,   NULL,
+};
 
 const struct nic_ops *nic_by_name(const char *name)
 {

@@ -12,7 +12,12 @@
 
 extern const struct nic_ops nic_tap;
 extern const struct nic_ops nic_af_packet;
+extern const struct nic_ops nic_af_xdp;
 extern const struct nic_ops nic_null;
+
+/* nic_af_xdp's, in a file of its own. */
+int af_xdp_acquire(const struct nic_request *req, struct nic_desc *desc,
+		   int fds[NIC_FDS_MAX], char *why, size_t why_size);
 
 /* One sentence of what was tried, and why it failed. Returns err. */
 int nic_explain(int err, char *why, size_t why_size, const char *what);

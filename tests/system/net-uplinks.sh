@@ -43,6 +43,21 @@ refused() {
 	grep -q "$1" "$TMP/why"
 }
 
+# use DRIVER: both guests anew, on a bridge with that uplink.
+use() {
+	NET_UPLINK=$1:veth0
+	stop_daemon "$FRONT1" && stop_daemon "$FRONT2" || return 1
+	for g in guest1 guest2; do
+		pvsplit network-detach $g 0 --run-dir "$RUN" || return 1
+	done
+	vif_attach guest1 00:16:3e:00:00:11 &&
+		vif_attach guest2 00:16:3e:00:00:12 &&
+		start_guest g1 "$DOM1" 11 && FRONT1=$PID &&
+		start_guest g2 "$DOM2" 12 && FRONT2=$PID &&
+		ip -n "$NS-g1" addr add fd99::11/64 dev eth0 nodad &&
+		ip -n "$NS-srv" addr replace fd99::1/64 dev eth0 nodad
+}
+
 through() {
 	for size in 0 56 1472 8000; do
 		check "$1: ping of $size bytes, guest to server" \
@@ -60,6 +75,13 @@ through() {
 	check "$1: a TCP stream outlives the worker's death, three times" \
 		a_stream_outlives_the_worker
 	check "$1: frames pass afterwards" ping_whole g1 10.99.0.1 1472
+	ip -n "$NS-srv" link set eth0 down
+	check "$1: the interface has no carrier: nor have the guests" \
+		wait_for 10 carrier_is g1 eth0 0
+	ip -n "$NS-srv" link set eth0 up
+	check "$1: it has one again, and so have they" \
+		wait_for 10 carrier_is g1 eth0 1
+	check "$1: frames pass again" wait_for 10 ping_whole g1 10.99.0.1 56
 }
 
 if ! net_up || ! net_up_ipv6; then
@@ -84,14 +106,21 @@ check "the same one for another bridge" \
 	refused 'resource busy' br1 af_packet:veth0
 check "nobody else minds" ping_whole g1 10.99.0.1 56
 
-ip -n "$NS-srv" link set eth0 down
-check "the interface has no carrier: nor have the guests" \
-	wait_for 10 carrier_is g1 eth0 0
-ip -n "$NS-srv" link set eth0 up
-check "it has one again, and so have they" wait_for 10 carrier_is g1 eth0 1
-check "frames pass again" wait_for 10 ping_whole g1 10.99.0.1 56
+if netbackd --list-drivers | grep -q af_xdp; then
+	check "another uplink, with the next vifs" use af_xdp
+	through af_xdp
+	check "the interface is taken whole" \
+		sh -c "ip -n $NS-net link show veth0 | grep -q xdp"
+	ip -n "$NS-net" link set down0 up mtu 9000
+	check "an MTU that is too large is refused" \
+		refused 'MTU of 9000' br1 af_xdp:down0
+else
+	skip "af_xdp: built without libbpf"
+fi
 
 check "the backend ends when asked" stop_daemon "$NETBACKD"
 check "the interface is as it was" \
 	sh -c "ip -n $NS-net -d link show veth0 | grep -q 'promiscuity 0'"
+check_fails "nor is anything attached to it" \
+	sh -c "ip -n $NS-net link show veth0 | grep -q xdp"
 finish
