@@ -45,8 +45,11 @@ static unsigned budget_share(struct queue *q, unsigned budget)
 static unsigned queue_poll(struct work_source *src, unsigned budget)
 {
 	struct queue *q = container_of(src, struct queue, src);
-	unsigned done = queue_tx_poll(q, budget_share(q, budget));
+	unsigned done = q->waiting.nr ? queue_wait_poll(q) : 0;
 
+	if (q->broken)
+		return done;
+	done += queue_tx_poll(q, budget_share(q, budget));
 	if (done)
 		q->common->nr_busy++;
 	return done;
@@ -55,14 +58,21 @@ static unsigned queue_poll(struct work_source *src, unsigned budget)
 static bool queue_arm(struct work_source *src)
 {
 	struct queue *q = container_of(src, struct queue, src);
+	uint64_t due_ns;
 
-	/* What is in the ring has to wait: no event is asked for. */
-	if (src->not_before_ns)
-		return false;
-	limiter_member_rest(&q->tx_limit);
-	limiter_member_rest(&q->rx_limit);
 	/* A producer index gone wrong shows in the next poll. */
-	return ring_back_arm(&q->tx.ring) != 0;
+	if (queue_wait_arm(q, &due_ns))
+		return true;
+	/* What is in the ring has to wait: no event is asked for. */
+	if (!src->not_before_ns) {
+		limiter_member_rest(&q->tx_limit);
+		limiter_member_rest(&q->rx_limit);
+		if (ring_back_arm(&q->tx.ring))
+			return true;
+	}
+	if (due_ns && (!src->not_before_ns || due_ns < src->not_before_ns))
+		src->not_before_ns = due_ns;
+	return false;
 }
 
 static void queue_event(struct work_source *src)
@@ -169,6 +179,7 @@ void queue_close(struct queue *q, bool keep)
 		end(q->rx_ev);
 	if (q->tx_ev)
 		end(q->tx_ev);
+	waiting_free(&q->waiting);
 	grant_cache_close(q->cache);
 	if (q->tx_map.nr_pages)
 		platform_unmap(q->common->platform, &q->tx_map);

@@ -5,9 +5,10 @@
  *
  * Transmit: chains are taken off the ring, parsed, and forwarded at once from
  * the guest's own pages; then they are answered. Receive: the port calls
- * queue_deliver, which copies into the buffers that the guest has posted, or
- * drops. Nothing is queued on our side, so a guest that does not read costs
- * nothing.
+ * queue_deliver, which copies into the buffers that the guest has posted. What
+ * finds none waits, bounded in bytes and in time, if the guest lives, which it
+ * shows by posting buffers; else it is dropped. So a guest that does not read
+ * costs nothing.
  *
  * Limits: a chain that may not be sent yet was taken off the ring and waits,
  * not answered; a successor finds it in the ring again. What comes for the
@@ -94,8 +95,8 @@ void queue_close(struct queue *q, bool keep);
 int queue_start(struct queue *q, struct worker *worker) PV_MUST_CHECK;
 void queue_stop(struct queue *q);
 /*
- * Copy a frame into the guest's buffers, with its hash, if it has one. 0, or
- * -errno: dropped and counted.
+ * Copy a frame into the guest's buffers, with its hash, if it has one, or
+ * behind those that wait for some. 0, or -errno: dropped and counted.
  */
 int queue_deliver(struct queue *q, const struct frame *frame,
 		  const struct queue_hash *hash) PV_MUST_CHECK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * queue_private.h - between queue.c (a queue's life), queue_tx.c (frames from
- * the guest) and queue_rx.c (frames to it). Data thread.
+ * the guest), queue_rx.c (frames to it) and queue_wait.c (those that find no
+ * buffers). Data thread.
  */
 #ifndef NETBACK_QUEUE_PRIVATE_H
 #define NETBACK_QUEUE_PRIVATE_H
@@ -10,6 +11,7 @@
 #include "grant/grant.h"
 #include "netback/parse.h"
 #include "netback/queue.h"
+#include "netback/waiting.h"
 
 /* Transmit slots that are taken off the ring at once. */
 #define TX_BURST 64u
@@ -29,8 +31,11 @@ struct queue {
 	/* Slots that were taken off the ring, and how many of them are used. */
 	struct netif_tx_request burst[TX_BURST];
 	uint32_t nr_burst, nr_burst_used;
-	struct tx_chain chain; /* the next one, once it was taken */
-	uint64_t found_ns;     /* when that was, while it is held back */
+	struct tx_chain chain;	/* the next one, once it was taken */
+	uint64_t found_ns;	/* when that was, while it is held back */
+	struct waiting waiting; /* frames to the guest */
+	uint32_t most_posted;	/* buffers that the guest ever had posted */
+	bool rx_alive; /* it posted some since a frame waited in vain */
 	struct traffic traffic;
 };
 
@@ -41,6 +46,31 @@ void queue_peer_fault(struct queue *q, int err, const char *why);
 
 /* Take, forward and answer chains that cost about budget units. */
 unsigned queue_tx_poll(struct queue *q, unsigned budget);
+
+/* ---- queue_rx.c ---- */
+
+/*
+ * Into the guest's buffers. -ENOBUFS: there are too few of them; else 0, also
+ * when they could not be mapped, or the error that ended the queue.
+ */
+int queue_rx_put(struct queue *q, const struct frame *frame,
+		 const struct queue_hash *hash) PV_MUST_CHECK;
+/* How many slots of the ring that takes. */
+uint32_t queue_rx_nr_slots(const struct queue *q, const struct frame *frame,
+			   const struct queue_hash *hash);
+
+/* ---- queue_wait.c ---- */
+
+/* A frame without buffers, or behind others that wait. -ENOBUFS. */
+int queue_wait_add(struct queue *q, const struct frame *frame,
+		   const struct queue_hash *hash) PV_MUST_CHECK;
+/* Put what there are buffers for now, let go what waited too long. The cost. */
+unsigned queue_wait_poll(struct queue *q);
+/*
+ * About to sleep: ask for an event when the guest posts buffers, if one is
+ * needed. True: it has posted some; else *ret_due_ns, when to look, 0: never.
+ */
+bool queue_wait_arm(struct queue *q, uint64_t *ret_due_ns);
 
 /* ---- queue_pages.c ---- */
 

@@ -2,7 +2,7 @@
 /*
  * queue_rx.c - frames to a guest: into the buffers that it has posted; see
  * queue.h. Neighbours: frame.c (the copy), cut.c (frames too large for it),
- * record.c; port.c calls. Data thread.
+ * queue_wait.c (what finds no buffers), record.c; port.c calls. Data thread.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,6 +17,7 @@
 /* Take over the buffers that the guest has posted by now. */
 static int rx_fill(struct queue *q)
 {
+	uint32_t before = q->rx.ring.req_cons;
 	int n;
 
 	while ((n = ring_back_pending(&q->rx.ring)) > 0) {
@@ -26,6 +27,9 @@ static int rx_fill(struct queue *q)
 			&q->rx.ring, &q->posted[at & (RECORD_SLOTS - 1)],
 			ring_nr_before_end(RECORD_SLOTS, at, (uint32_t)n));
 	}
+	q->rx_alive |= q->rx.ring.req_cons != before;
+	if (half_unanswered(&q->rx) > q->most_posted)
+		q->most_posted = half_unanswered(&q->rx);
 	return n;
 }
 
@@ -41,7 +45,9 @@ static const struct netif_rx_request *rx_buffer(const struct queue *q,
 /* The largest frame that it takes. */
 static uint32_t rx_max_bytes(const struct queue *q)
 {
-	return q->common->features & QUEUE_SG ? NIC_FRAME_MAX : PV_PAGE_SIZE;
+	return q->common->features & QUEUE_SG
+		       ? NIC_FRAME_MAX
+		       : PV_PAGE_SIZE - q->common->wishes.headroom_bytes;
 }
 
 static bool rx_takes_whole(const struct queue *q, const struct frame *frame)
@@ -224,11 +230,23 @@ static bool rx_put_plain(struct queue *q, const struct frame *frame,
 	return true;
 }
 
+static uint32_t rx_nr_pages(const struct queue *q, const struct frame *frame)
+{
+	uint32_t bytes = q->common->wishes.headroom_bytes + frame->size_bytes;
+
+	return (bytes + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
+}
+
+uint32_t queue_rx_nr_slots(const struct queue *q, const struct frame *frame,
+			   const struct queue_hash *hash)
+{
+	return rx_nr_pages(q, frame) + rx_extras_of(q, &frame->meta, hash).nr;
+}
+
 static int rx_put_any(struct queue *q, const struct frame *frame,
 		      const struct queue_hash *hash)
 {
-	uint32_t bytes = q->common->wishes.headroom_bytes + frame->size_bytes;
-	uint32_t nr_pages = (bytes + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
+	uint32_t nr_pages = rx_nr_pages(q, frame);
 	struct rx_extras extras = rx_extras_of(q, &frame->meta, hash);
 	uint32_t nr_extras = extras.nr;
 	int err;
@@ -240,10 +258,8 @@ static int rx_put_any(struct queue *q, const struct frame *frame,
 					 "impossible receive producer index");
 			return err;
 		}
-		if (half_unanswered(&q->rx) < nr_pages + nr_extras) {
-			q->traffic.rx_drops[TRAFFIC_DROP_FULL]++;
+		if (half_unanswered(&q->rx) < nr_pages + nr_extras)
 			return -ENOBUFS;
-		}
 	}
 	if (rx_copy(q, frame, nr_pages, nr_extras)) {
 		rx_stage_errors(q, nr_pages + nr_extras);
@@ -255,8 +271,8 @@ static int rx_put_any(struct queue *q, const struct frame *frame,
 	return 0;
 }
 
-static int rx_put(struct queue *q, const struct frame *frame,
-		  const struct queue_hash *hash)
+int queue_rx_put(struct queue *q, const struct frame *frame,
+		 const struct queue_hash *hash)
 {
 	if (!rx_put_plain(q, frame, hash))
 		return rx_put_any(q, frame, hash);
@@ -264,7 +280,22 @@ static int rx_put(struct queue *q, const struct frame *frame,
 	return 0;
 }
 
-/* Nothing waits here: what may not pass now does not pass. */
+/* Into the guest's buffers, or behind what waits for some. */
+static int rx_offer(struct queue *q, const struct frame *frame,
+		    const struct queue_hash *hash)
+{
+	int err = -ENOBUFS;
+
+	if (!q->waiting.nr)
+		err = queue_rx_put(q, frame, hash);
+	if (err == -ENOBUFS)
+		err = queue_wait_add(q, frame, hash);
+	if (err == -ENOBUFS)
+		q->traffic.rx_drops[TRAFFIC_DROP_FULL]++;
+	return err;
+}
+
+/* Of a limit nothing waits: what may not pass now does not pass. */
 static bool rx_admit(struct queue *q, const struct frame *frame)
 {
 	if (!limiter_member_limited(&q->rx_limit))
@@ -291,7 +322,7 @@ static int rx_put_cut(struct queue *q, const struct frame *frame,
 	while (!err && cut_next(&cut, &piece)) {
 		if (rx_needs_csum(q, &piece))
 			frame_fill_csum(&piece);
-		err = rx_put(q, &piece, hash);
+		err = rx_offer(q, &piece, hash);
 		any |= !err;
 	}
 	if (err == -ENOBUFS)
@@ -311,10 +342,10 @@ int queue_deliver(struct queue *q, const struct frame *frame,
 	if (!rx_takes_whole(q, frame))
 		return rx_put_cut(q, frame, hash);
 	if (!rx_needs_csum(q, frame))
-		return rx_put(q, frame, hash);
+		return rx_offer(q, frame, hash);
 	whole = *frame;
 	frame_fill_csum(&whole);
-	return rx_put(q, &whole, hash);
+	return rx_offer(q, &whole, hash);
 }
 
 void queue_flush(struct queue *q)

@@ -44,6 +44,7 @@ void traffic_add(struct traffic *to, const struct traffic *from,
 	to->rx_bytes += from->rx_bytes;
 	to->rx_errors += from->rx_errors;
 	to->rx_cut += from->rx_cut;
+	to->rx_waited += from->rx_waited;
 	for (unsigned i = 0; i < TRAFFIC_NR_DROPS; i++)
 		to->rx_drops[i] += from->rx_drops[i];
 	to->tx_packets += from->tx_packets;
@@ -52,6 +53,7 @@ void traffic_add(struct traffic *to, const struct traffic *from,
 	for (unsigned i = 0; i < SWITCH_NR_DROPS; i++)
 		to->tx_drops[i] += from->tx_drops[i];
 	hist_merge(&to->rx_batch, &from->rx_batch);
+	hist_merge(&to->rx_wait_ns, &from->rx_wait_ns);
 	hist_merge(&to->tx_batch, &from->tx_batch);
 	hist_merge(&to->tx_delay_ns, &from->tx_delay_ns);
 	times_add(&to->times, &from->times, now_ns);
@@ -78,9 +80,9 @@ uint64_t traffic_tx_dropped(const struct traffic *a)
 /* ---- text ---------------------------------------------------------------- */
 
 static const char *const drop_names[TRAFFIC_NR_DROPS] = {
-	[TRAFFIC_DROP_FULL] = "full",	[TRAFFIC_DROP_UNABLE] = "unable",
-	[TRAFFIC_DROP_LIMIT] = "limit", [TRAFFIC_DROP_FILTERED] = "filtered",
-	[TRAFFIC_DROP_LINK] = "link",
+	[TRAFFIC_DROP_FULL] = "full",	      [TRAFFIC_DROP_OLD] = "old",
+	[TRAFFIC_DROP_UNABLE] = "unable",     [TRAFFIC_DROP_LIMIT] = "limit",
+	[TRAFFIC_DROP_FILTERED] = "filtered", [TRAFFIC_DROP_LINK] = "link",
 };
 
 void traffic_put(const struct traffic *a, struct figures *f)
@@ -89,6 +91,7 @@ void traffic_put(const struct traffic *a, struct figures *f)
 	figures_put(f, "rx_bytes", "", a->rx_bytes);
 	figures_put(f, "rx_errors", "", a->rx_errors);
 	figures_put(f, "rx_cut", "", a->rx_cut);
+	figures_put(f, "rx_waited", "", a->rx_waited);
 	figures_put(f, "rx_dropped", "", traffic_rx_dropped(a));
 	for (unsigned i = 0; i < TRAFFIC_NR_DROPS; i++)
 		figures_put(f, "rx_drop_", drop_names[i], a->rx_drops[i]);
@@ -101,6 +104,7 @@ void traffic_put(const struct traffic *a, struct figures *f)
 			    switch_drop_name((enum switch_drop)i),
 			    a->tx_drops[i]);
 	figures_put_hist(f, "rx_batch", &a->rx_batch);
+	figures_put_hist(f, "rx_wait_ns", &a->rx_wait_ns);
 	figures_put_hist(f, "tx_batch", &a->tx_batch);
 	figures_put_hist(f, "tx_delay_ns", &a->tx_delay_ns);
 	figures_put_times(f, &a->times);
@@ -114,6 +118,7 @@ const struct hist *traffic_hist(const struct traffic *a, unsigned i,
 		const struct hist *hist;
 	} hists[] = {
 		{ "rx_batch", &a->rx_batch },
+		{ "rx_wait_ns", &a->rx_wait_ns },
 		{ "tx_batch", &a->tx_batch },
 		{ "tx_delay_ns", &a->tx_delay_ns },
 	};

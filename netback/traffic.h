@@ -10,6 +10,7 @@
  *	tx delay	from the batch in which a frame was found in the ring
  *			(held back by a limit or not) to the end of the one in
  *			which it was answered
+ *	rx wait		of those that found no buffers, until there were some
  *	batches		frames taken in one turn, frames shown with one event
  *	times		of the transmit ring: see util/times.h
  *
@@ -28,22 +29,24 @@
 
 /* Why a frame to the guest was dropped. */
 enum traffic_drop {
-	TRAFFIC_DROP_FULL,   /* no buffers posted */
+	TRAFFIC_DROP_FULL,   /* no buffers posted, and too many wait */
+	TRAFFIC_DROP_OLD,    /* none were posted while it waited */
 	TRAFFIC_DROP_UNABLE, /* more than the frontend can take */
 	TRAFFIC_DROP_LIMIT,
 	TRAFFIC_DROP_FILTERED, /* a multicast address not asked for */
 	TRAFFIC_DROP_LINK,     /* its link is down */
 };
-#define TRAFFIC_NR_DROPS 5u
+#define TRAFFIC_NR_DROPS 6u
 
 /* A zeroed one is valid. */
 struct traffic {
 	uint64_t rx_packets, rx_bytes, rx_errors;
-	uint64_t rx_cut; /* frames that became several for this guest */
+	uint64_t rx_cut;    /* frames that became several for this guest */
+	uint64_t rx_waited; /* for buffers, until there were some or not */
 	uint64_t rx_drops[TRAFFIC_NR_DROPS];
 	uint64_t tx_packets, tx_bytes, tx_errors;
 	uint64_t tx_drops[SWITCH_NR_DROPS]; /* by the switch */
-	struct hist rx_batch, tx_batch, tx_delay_ns;
+	struct hist rx_batch, rx_wait_ns, tx_batch, tx_delay_ns;
 	struct times times;
 	uint32_t nr_shown; /* frames to the guest since the last event */
 };

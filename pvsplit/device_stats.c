@@ -203,8 +203,8 @@ static const char *const disk_hists[] = { "read-latency-ns",
 					  "depth",
 					  NULL };
 
-static const char *const vif_hists[] = { "rx_batch", "tx_batch", "tx_delay_ns",
-					 NULL };
+static const char *const vif_hists[] = { "rx_batch", "rx_wait_ns", "tx_batch",
+					 "tx_delay_ns", NULL };
 
 static int read_hists(struct pvsplit *ps, const char *dir,
 		      const char *const *names, json_t *all)
