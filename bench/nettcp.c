@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nettcp.c - the least that joins two TAPs, as a peer. Run by nettcp.sh:
+ * nettcp.c - the peer of nettcp.sh, which runs it, and small packets for it.
  *
- *	nettcp IFNAME NETNS NETNS
+ *	nettcp relay IFNAME NETNS NETNS
  *
- * Makes a TAP of that name in each of two network namespaces and passes frames
- * on between them, whole, with their vnet headers: segments stay uncut and
- * checksums blank, as between our guests. One process, one thread, two system
- * calls a frame, no ring and nobody to distrust. Prints "ready", ends when it
- * is killed.
+ * The least that joins two TAPs: makes one of that name in each of two network
+ * namespaces and passes frames on between them, whole, with their vnet headers:
+ * segments stay uncut and checksums blank, as between our guests. One process,
+ * one thread, two system calls a frame, no ring and nobody to distrust. Prints
+ * "ready", ends when it is killed.
+ *
+ *	nettcp send ADDRESS SECONDS
+ *	nettcp receive
+ *
+ * UDP packets in frames of 64 bytes, as many as can be sent, 64 a system call;
+ * and how many thousand a second arrive. The receiver prints "ready", then
+ *that, when no more come.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -20,10 +28,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "util/clock.h"
+#include "util/num.h"
 
 #define FRAME_MAX (65550u + 16u) /* with the vnet header */
 #define BURST	  64u /* frames of one side before the other's turn */
+
+#define PORT	     5202
+#define PACKET_BYTES 22u /* of data, in a frame of 64 */
+#define FIRST_MS     5000
+#define SILENCE_MS   200
 
 static int enter(const char *netns)
 {
@@ -97,25 +114,108 @@ static int relay(const int fds[2])
 	}
 }
 
-int main(int argc, char **argv)
+static int run_relay(const char *ifname, char **netns)
 {
-	int fds[2], err;
+	int fds[2];
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: nettcp IFNAME NETNS NETNS\n");
-		return 2;
-	}
 	for (int i = 0; i < 2; i++) {
-		fds[i] = tap_open(argv[2 + i], argv[1]);
+		fds[i] = tap_open(netns[i], ifname);
 		if (fds[i] < 0) {
-			fprintf(stderr, "nettcp: a TAP in %s: %s\n",
-				argv[2 + i], strerror(-fds[i]));
-			return 1;
+			fprintf(stderr, "nettcp: a TAP in %s: %s\n", netns[i],
+				strerror(-fds[i]));
+			return fds[i];
 		}
 	}
 	puts("ready");
 	fflush(stdout);
-	err = relay(fds);
-	fprintf(stderr, "nettcp: %s\n", strerror(-err));
-	return 1;
+	return relay(fds);
+}
+
+/* ---- small packets ------------------------------------------------------- */
+
+/* For each message the same bytes: nobody looks at them. */
+static void fill(struct mmsghdr msgs[BURST])
+{
+	static char data[PACKET_BYTES];
+	static struct iovec piece = { data, sizeof(data) };
+
+	memset(msgs, 0, BURST * sizeof(msgs[0]));
+	for (unsigned i = 0; i < BURST; i++) {
+		msgs[i].msg_hdr.msg_iov = &piece;
+		msgs[i].msg_hdr.msg_iovlen = 1;
+	}
+}
+
+static int run_send(const char *address, uint32_t seconds)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(PORT) };
+	uint64_t end_ns = clock_now_ns() + seconds * NS_PER_S;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct mmsghdr msgs[BURST];
+
+	if (inet_pton(AF_INET, address, &to.sin_addr) != 1)
+		return -EINVAL;
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)))
+		return -errno;
+	fill(msgs);
+	while (clock_now_ns() < end_ns)
+		if (sendmmsg(fd, msgs, BURST, 0) < 0 && errno != ENOBUFS &&
+		    errno != ECONNREFUSED)
+			return -errno;
+	close(fd);
+	return 0;
+}
+
+static int run_receive(void)
+{
+	const struct sockaddr_in at = { .sin_family = AF_INET,
+					.sin_port = htons(PORT) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct pollfd pfd = { fd, POLLIN, 0 };
+	uint64_t nr = 0, first_ns = 0, last_ns = 0;
+	struct mmsghdr msgs[BURST];
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)))
+		return -errno;
+	puts("ready");
+	fflush(stdout);
+	fill(msgs);
+	while (poll(&pfd, 1, nr ? SILENCE_MS : FIRST_MS) > 0) {
+		int n = recvmmsg(fd, msgs, BURST, MSG_DONTWAIT, NULL);
+
+		last_ns = clock_now_ns();
+		if (!nr)
+			first_ns = last_ns;
+		nr += n > 0 ? (uint64_t)n : 0;
+	}
+	close(fd);
+	if (last_ns == first_ns)
+		return -ETIMEDOUT;
+	printf("%.2f\n", (double)nr * 1e6 / (double)(last_ns - first_ns));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	uint32_t seconds;
+	int err;
+
+	if (argc == 5 && !strcmp(what, "relay"))
+		err = run_relay(argv[2], argv + 3);
+	else if (argc == 4 && !strcmp(what, "send") &&
+		 !num_parse_u32(argv[3], 1000, &seconds))
+		err = run_send(argv[2], seconds);
+	else if (argc == 2 && !strcmp(what, "receive"))
+		err = run_receive();
+	else {
+		fprintf(stderr, "usage: nettcp relay IFNAME NETNS NETNS\n"
+				"       nettcp send ADDRESS SECONDS\n"
+				"       nettcp receive\n");
+		return 2;
+	}
+	if (err)
+		fprintf(stderr, "nettcp: %s: %s\n", what, strerror(-err));
+	return err ? 1 : 0;
 }
