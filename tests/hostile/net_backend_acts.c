@@ -205,7 +205,9 @@ static void xsa_403_pages_show_frames_only_and_cannot_be_written(void)
 
 static void xsa_391_a_storm_of_events_does_not_stop_frames(void)
 {
-	struct net_backend be = { .max_queues = 2, .storm = true };
+	struct net_backend be = { .max_queues = 2,
+				  .ctrl = true,
+				  .storm = true };
 	struct netfront *nf;
 
 	UNIT_REQUIRE(begin(&be, 2, &nf) == 0);

@@ -416,6 +416,8 @@ static inline void net_backend_sleep(struct net_backend *be)
 			evtchn_notify(q->rx_ev);
 		}
 	}
+	if (be->storm && be->ctrl)
+		evtchn_notify(be->ctrl_ev);
 	if (!be->storm)
 		poll(pfd, 2 * be->nr_queues, 20);
 }

@@ -249,6 +249,25 @@ static void an_answer_to_what_was_not_asked_ends_the_connection(void)
 	finish(&be, nf);
 }
 
+/* With nothing to be answered, too. */
+static void an_impossible_control_producer_ends_the_connection(void)
+{
+	static const uint32_t lies[] = { 5, 3, 0x80000004u };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+		struct net_backend be = { .max_queues = 2, .ctrl = true };
+		struct netfront *nf;
+
+		UNIT_REQUIRE(begin(&be, &nf) == 0);
+		UNIT_CHECK(asked(nf, &be, 4) && netfront_link_up(nf));
+		/* Pairs with the load in ring_front_pending(). */
+		__atomic_store_n(&net_header(&be.ctrl_map)->rsp_prod, lies[i],
+				 __ATOMIC_SEQ_CST);
+		UNIT_CHECK(is_up(nf, false));
+		finish(&be, nf);
+	}
+}
+
 static void wishes_that_cannot_be_are_not_asked_for(void)
 {
 	struct net_backend be = { .max_queues = 2 };
@@ -275,4 +294,5 @@ UNIT_MAIN("netfront_ctrl", UNIT_TEST(pages_stay_mapped_and_a_hash_is_asked_for),
 	  UNIT_TEST(a_successor_is_asked_again),
 	  UNIT_TEST(what_is_refused_is_done_without),
 	  UNIT_TEST(an_answer_to_what_was_not_asked_ends_the_connection),
+	  UNIT_TEST(an_impossible_control_producer_ends_the_connection),
 	  UNIT_TEST(wishes_that_cannot_be_are_not_asked_for))
