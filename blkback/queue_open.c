@@ -160,6 +160,8 @@ void blkback_queue_close(struct blkback_queue *q, bool keep)
 		evtchn_close(q->evtchn);
 	if (q->ring_map.nr_pages)
 		platform_unmap(q->platform, &q->ring_map);
+	if (!keep)
+		platform_forget(q->platform, q->mapper.domid);
 	free(q->recovered_raw);
 	free(q->recovered);
 	free(q->free_slots);

@@ -185,6 +185,7 @@ void capture_close(struct capture *c)
 	evtchn_close(c->ev);
 	if (c->map.nr_pages)
 		platform_unmap(c->platform, &c->map);
+	platform_forget(c->platform, DOMID_TOOLSTACK);
 	free(c);
 }
 

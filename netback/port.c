@@ -216,6 +216,8 @@ void vif_port_close(struct vif_port *port, bool keep)
 	for (uint32_t i = 0; i < port->nr_queues; i++)
 		queue_close(port->queues[i], keep);
 	ctrl_ring_close(port->ctrl, keep);
+	if (!keep)
+		platform_forget(port->common.platform, port->common.domid);
 	free(port);
 }
 

@@ -181,6 +181,7 @@ static const struct platform_ops lite_ops = {
 	.unshare = lite_unshare,
 	.map = lite_map,
 	.unmap = lite_unmap,
+	.forget = lite_forget,
 	.copy = lite_copy,
 	.evtchn_alloc = lite_evtchn_alloc,
 	.evtchn_bind = lite_evtchn_bind,

@@ -70,6 +70,7 @@ void lite_map_init(struct lite *l);
 int lite_map(struct platform *p, domid_t domid, const grant_ref_t *refs,
 	     uint32_t nr, bool writable, struct grant_map *ret);
 void lite_unmap(struct platform *p, struct grant_map *map);
+void lite_forget(struct platform *p, domid_t domid);
 int lite_copy(struct platform *p, const struct grant_copy *op);
 void lite_map_fini(struct lite *l);
 

@@ -233,6 +233,20 @@ void lite_unmap(struct platform *p, struct grant_map *map)
 	give_back_all(l, pieces, map->nr_pages, map->writable);
 }
 
+void lite_forget(struct platform *p, domid_t domid)
+{
+	struct list dead = LIST_INIT(dead);
+	struct lite *l = lite_of(p);
+	struct lite_peer *peer;
+
+	pthread_mutex_lock(&l->map_lock);
+	peer = lite_peer_get(l, domid);
+	if (peer)
+		lite_region_drop_idle(l, peer, &dead);
+	pthread_mutex_unlock(&l->map_lock);
+	lite_region_free(&dead);
+}
+
 int lite_copy(struct platform *p, const struct grant_copy *op)
 {
 	struct lite *l = lite_of(p);

@@ -277,6 +277,18 @@ void lite_region_drop(struct lite *l, struct lite_region *r, bool keep_idle,
 		       dead);
 }
 
+void lite_region_drop_idle(struct lite *l, struct lite_peer *peer,
+			   struct list *dead)
+{
+	list_for_each_safe(link, tmp, &peer->regions) {
+		struct lite_region *r =
+			container_of(link, struct lite_region, link);
+
+		if (!r->nr_maps)
+			detach(l, r, dead);
+	}
+}
+
 void lite_region_free(struct list *dead)
 {
 	list_for_each_safe(link, tmp, dead)

@@ -86,6 +86,9 @@ void lite_region_hold(struct lite *l, struct lite_region *r);
  */
 void lite_region_drop(struct lite *l, struct lite_region *r, bool keep_idle,
 		      struct list *dead);
+/* All idle ones of a granting domain. dead: as above. */
+void lite_region_drop_idle(struct lite *l, struct lite_peer *peer,
+			   struct list *dead);
 void lite_region_free(struct list *dead);
 
 #endif /* PLATFORM_LITE_REGION_H */

@@ -90,6 +90,12 @@ void platform_unmap(struct platform *p, struct grant_map *map)
 	memset(map, 0, sizeof(*map));
 }
 
+void platform_forget(struct platform *p, domid_t domid)
+{
+	if (p->ops->forget)
+		p->ops->forget(p, domid);
+}
+
 static int copy_one(struct platform *p, const struct grant_copy *op)
 {
 	if (op->domid >= DOMID_FIRST_RESERVED ||

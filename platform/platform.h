@@ -125,6 +125,11 @@ int platform_map(struct platform *p, domid_t domid, const grant_ref_t *refs,
 		 uint32_t nr, bool writable,
 		 struct grant_map *ret) PV_MUST_CHECK;
 void platform_unmap(struct platform *p, struct grant_map *map);
+/*
+ * One of domid's devices has ended: let go of what is kept of its pages for the
+ * next map although none is mapped. Thread: any.
+ */
+void platform_forget(struct platform *p, domid_t domid);
 
 /*
  * Copy between local memory and a peer's page, without a lasting mapping.

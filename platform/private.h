@@ -17,6 +17,8 @@ struct platform_ops {
 	int (*map)(struct platform *p, domid_t domid, const grant_ref_t *refs,
 		   uint32_t nr, bool writable, struct grant_map *ret);
 	void (*unmap)(struct platform *p, struct grant_map *map);
+	/* NULL: nothing is kept. */
+	void (*forget)(struct platform *p, domid_t domid);
 	/* One operation; its status is what this returns. */
 	int (*copy)(struct platform *p, const struct grant_copy *op);
 	int (*evtchn_alloc)(struct platform *p, domid_t remote,

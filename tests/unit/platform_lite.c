@@ -615,6 +615,59 @@ static void serves_many_threads_at_once(void)
 	end();
 }
 
+/* How many of the pages' files this process has open. */
+static unsigned nr_files(void)
+{
+	char path[32], name[64];
+	unsigned nr = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, name, sizeof(name) - 1);
+		name[n > 0 ? n : 0] = '\0';
+		nr += strstr(name, "pvsplit-grants") != NULL;
+	}
+	return nr;
+}
+
+static void lets_go_of_a_device_that_has_ended(void)
+{
+	struct grant_map idle, used;
+	struct share shares[2];
+	unsigned before;
+
+	begin();
+	for (unsigned i = 0; i < 2; i++)
+		UNIT_REQUIRE(!platform_share(front, back_id, 4, 0, &shares[i]));
+	before = nr_files();
+	UNIT_REQUIRE(!platform_map(back, front_id, &shares[0].first_ref, 1,
+				   true, &idle) &&
+		     !platform_map(back, front_id, &shares[1].first_ref, 1,
+				   true, &used));
+	UNIT_CHECK(nr_files() == before + 2);
+	platform_unmap(back, &idle);
+	/* For the next map, which comes at once as a rule. */
+	UNIT_CHECK(nr_files() == before + 2);
+	platform_forget(back, back_id);
+	UNIT_CHECK(nr_files() == before + 2);
+	platform_forget(back, front_id);
+	UNIT_CHECK(nr_files() == before + 1);
+	/* What is mapped stays, and what was let go of can be had again. */
+	at(&used)[0] = 'x';
+	UNIT_CHECK(((char *)shares[1].base)[0] == 'x');
+	UNIT_CHECK(!platform_map(back, front_id, &shares[0].first_ref, 1, true,
+				 &idle));
+	platform_unmap(back, &idle);
+	platform_unmap(back, &used);
+	platform_forget(back, front_id);
+	UNIT_CHECK(nr_files() == before);
+	for (unsigned i = 0; i < 2; i++)
+		UNIT_CHECK(platform_unshare(front, &shares[i]) == 0);
+	end();
+}
+
 UNIT_MAIN("platform_lite", UNIT_TEST(gives_a_successor_what_the_dead_had),
 	  UNIT_TEST(drops_replies_to_a_dead_predecessor),
 	  UNIT_TEST(refuses_what_is_no_region),
@@ -631,4 +684,5 @@ UNIT_MAIN("platform_lite", UNIT_TEST(gives_a_successor_what_the_dead_had),
 	  UNIT_TEST(has_no_store_when_adopted),
 	  UNIT_TEST(says_why_it_cannot_open),
 	  UNIT_TEST(answers_every_call_when_the_broker_is_gone),
+	  UNIT_TEST(lets_go_of_a_device_that_has_ended),
 	  UNIT_TEST(serves_many_threads_at_once))
