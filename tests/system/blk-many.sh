@@ -19,17 +19,8 @@ specs() {
 	}'
 }
 
-# What the backend holds: descriptors, threads, nodes of the store.
-held() {
-	worker=$(pgrep -P "$monitor")
-	ls "/proc/$monitor/fd" "/proc/$worker/fd" | grep -c '^[0-9]'
-	ls "/proc/$worker/task" | wc -l
-	XENSTORED_PATH=$RUN/0/xenstore xenstore-ls -f /local/domain/1 2>&1 |
-		wc -l
-}
-
 is_as_before() {
-	held >"$TMP/now"
+	backend_holds "$monitor" 1 >"$TMP/now"
 	diff "$TMP/before" "$TMP/now"
 }
 
@@ -47,7 +38,7 @@ start_daemon blkbackd --run-dir "$RUN" --domain 1 || exit 1
 monitor=$PID
 check "one disk comes" pvsplit block-attach web null:1M,raw,xvda,rw
 check "and goes" pvsplit block-detach web xvda
-held >"$TMP/before"
+backend_holds "$monitor" 1 >"$TMP/before"
 
 truncate -s 1M "$TMP/image"
 {

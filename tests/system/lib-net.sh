@@ -83,8 +83,9 @@ start_guest() {
 		ip -n "$NS-$1" addr add "10.99.0.$3/24" dev eth0
 }
 
+# domain_create NAME [OPTION...]: its number.
 domain_create() {
-	pvsplit domain-create "$1" --run-dir "$RUN" >/dev/null &&
+	pvsplit domain-create "$@" --run-dir "$RUN" >/dev/null &&
 		xenstore_domid "$1"
 }
 

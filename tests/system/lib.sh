@@ -54,6 +54,18 @@ stop_pid() {
 	wait "$1" 2>/dev/null
 }
 
+# backend_holds MONITOR DOMID: how many descriptors, threads, shared mappings and
+# nodes of the store a backend and its worker hold, a line each.
+backend_holds() {
+	holder=$(pgrep -P "$1")
+	echo "$(ls "/proc/$1/fd" | wc -l) descriptors of the monitor"
+	echo "$(ls "/proc/$holder/fd" | wc -l) descriptors of the worker"
+	echo "$(ls "/proc/$holder/task" | wc -l) threads"
+	echo "$(grep -c memfd: "/proc/$holder/maps") mappings of others' pages"
+	echo "$(XENSTORED_PATH=$RUN/0/xenstore \
+		xenstore-ls -f "/local/domain/$2" 2>&1 | wc -l) nodes"
+}
+
 cleanup_more() {
 	:
 }

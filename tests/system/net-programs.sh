@@ -57,13 +57,22 @@ asks_dhcp() {
 
 # ---- datagrams ---------------------------------------------------------------
 
-# udp FROM TO ADDRESS BYTES BANDWIDTH: at most a tenth is lost.
-udp() {
-	iperf 1 "$1" "$2" "$3" -u -l "$4" -b "$5" &&
-		python3 -c 'import json, sys
+# At most a tenth.
+few_lost() {
+	python3 -c 'import json, sys
 lost = json.load(open(sys.argv[1]))["end"]["sum"]["lost_percent"]
 print(lost, "percent lost")
 sys.exit(lost > 10)' "$TMP/iperf.json"
+}
+
+# udp FROM TO ADDRESS SIZE BYTES BANDWIDTH: few are lost, once in three tries: the
+# machine may not let a guest run for a while.
+udp() {
+	for _ in 1 2 3; do
+		iperf "$5" "$1" "$2" "$3" -u -l "$4" -b "$6" || return 1
+		few_lost && return 0
+	done
+	return 1
 }
 
 # ---- groups ------------------------------------------------------------------
@@ -217,11 +226,11 @@ check "and another guest's answer with it" ping_whole g2 10.99.0.111 56
 ip -n "$NS-g1" addr add 10.99.0.11/24 dev eth0
 ip -n "$NS-g1" addr add fd99::11/64 dev eth0 nodad
 
-check "datagrams of 64 bytes, guest to guest" udp g1 g2 10.99.0.12 64 5M
-check "of 1400 bytes" udp g1 g2 10.99.0.12 1400 50M
-check "of 60000 bytes" udp g1 g2 10.99.0.12 60000 100M
-check "of 64 bytes, guest to server" udp g1 srv 10.99.0.1 64 5M
-check "of 60000 bytes, server to guest" udp srv g2 10.99.0.12 60000 100M
+check "datagrams of 64 bytes, guest to guest" udp g1 g2 10.99.0.12 64 400K 5M
+check "of 1400 bytes" udp g1 g2 10.99.0.12 1400 4M 50M
+check "of 60000 bytes" udp g1 g2 10.99.0.12 60000 8M 100M
+check "of 64 bytes, guest to server" udp g1 srv 10.99.0.1 64 400K 5M
+check "of 60000 bytes, server to guest" udp srv g2 10.99.0.12 60000 8M 100M
 
 check "the bridge snoops" ip -n "$NS-net" link set br0 type bridge \
 	mcast_snooping 1 mcast_querier 1 mcast_startup_query_interval 10
@@ -240,8 +249,8 @@ if [ -n "${SOAK:-}" ]; then
 	plant_tree 1000
 	RATE=40000
 else
-	plant_tree 40
-	RATE=16000
+	plant_tree 20
+	RATE=10000
 fi
 check "the server serves a tree" serve_tree srv 10.99.0.1
 check "a guest copies it while the worker dies $KILLS times" \
