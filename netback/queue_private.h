@@ -31,6 +31,7 @@ struct queue {
 	/* Slots that were taken off the ring, and how many of them are used. */
 	struct netif_tx_request burst[TX_BURST];
 	uint32_t nr_burst, nr_burst_used;
+	unsigned copies_cost;	/* of frames to many: beyond the first copy */
 	struct tx_chain chain;	/* the next one, once it was taken */
 	uint64_t found_ns;	/* when that was, while it is held back */
 	struct waiting waiting; /* frames to the guest */

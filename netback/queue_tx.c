@@ -23,16 +23,25 @@ static void note_drops(struct queue *q)
 	}
 }
 
-/* Send the frame on, whose head is private by now. */
+/*
+ * Send the frame on, whose head is private by now. One that went to many costs
+ * its sender what each of them would have.
+ */
 static int tx_switch(struct queue *q, struct frame *frame, uint64_t now_ns)
 {
 	int err = packet_check_meta(frame->head, frame->head_bytes,
 				    frame->size_bytes, &frame->meta,
 				    &frame->layout);
+	unsigned nr;
 
-	if (!err && !switch_forward(q->common->port, frame, now_ns))
+	if (err)
+		return err;
+	nr = switch_forward(q->common->port, frame, now_ns);
+	if (!nr)
 		note_drops(q);
-	return err;
+	else
+		q->copies_cost += (nr - 1) * worker_cost(frame->size_bytes);
+	return 0;
 }
 
 static void tx_count(struct queue *q, uint32_t size_bytes, int err)
@@ -103,10 +112,10 @@ static void plain_serve(struct queue *q, const struct netif_tx_request *req,
 }
 
 /*
- * Forward and answer the plain frames at the head of the burst, at most max,
- * whose pages are mapped. They are looked for some slots ahead of their use, so
- * that bytes which the guest's CPU has are already on their way. Returns how
- * many there were; none of them is held back by a limit.
+ * Forward and answer the plain frames at the head of the burst, until they cost
+ * max, whose pages are mapped. They are looked for some slots ahead of their
+ * use, so that bytes which the guest's CPU has are already on their way.
+ * Returns how many there were; none of them is held back by a limit.
  */
 static unsigned plain_run(struct queue *q, unsigned max, uint64_t now_ns)
 {
@@ -117,7 +126,7 @@ static unsigned plain_run(struct queue *q, unsigned max, uint64_t now_ns)
 
 	if (nr > max)
 		nr = max;
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr && i + q->copies_cost < max; i++) {
 		for (; found < nr && found < i + TX_AHEAD; found++) {
 			data[found] = plain_data(q, &reqs[found]);
 			if (!data[found])
@@ -128,8 +137,10 @@ static unsigned plain_run(struct queue *q, unsigned max, uint64_t now_ns)
 		if (i < nr)
 			plain_serve(q, &reqs[i], data[i], &frame, now_ns);
 	}
-	q->nr_burst_used += nr;
-	return nr;
+	if (i > nr)
+		i = nr;
+	q->nr_burst_used += i;
+	return i;
 }
 
 /* ---- any chain ----------------------------------------------------------- */
@@ -314,9 +325,10 @@ static void tx_take_turn(struct queue *q, unsigned budget, struct tx_turn *t)
 		unsigned nr = 0;
 		int n;
 
+		q->copies_cost = 0;
 		if (!is_limited && !q->found_ns && tx_fill(q) > 0)
 			nr = plain_run(q, budget - t->cost, t->now_ns);
-		t->cost += nr;
+		t->cost += nr + q->copies_cost;
 		t->nr += nr;
 		if (nr)
 			continue;
@@ -326,6 +338,7 @@ static void tx_take_turn(struct queue *q, unsigned budget, struct tx_turn *t)
 			return;
 		}
 		t->cost += tx_serve(q, &q->chain, t->now_ns);
+		t->cost += q->copies_cost;
 		t->nr++;
 	}
 }

@@ -231,7 +231,7 @@ static struct {
 	struct {
 		uint8_t from;
 		uint32_t size_bytes;
-	} seen[512];
+	} seen[4096];
 } sink;
 
 static int sink_deliver(struct switch_port *port, const struct frame *frame)
@@ -316,6 +316,68 @@ static void vifs_get_their_turns_by_the_size_of_their_frames(void)
 	teardown();
 }
 
+/* ---- frames to many ------------------------------------------------------ */
+
+#define NR_LISTENERS 9u
+
+static struct switch_port listeners[NR_LISTENERS];
+
+/* As fill_both: a sends to everybody, b to one. */
+static int fill_with_broadcasts(void *arg)
+{
+	const struct guest all = { .mac = { 255, 255, 255, 255, 255, 255 } };
+	const struct guest one = { .mac = { 2, 0, 0, 0, 0, 9 } };
+
+	memset(&sink, 0, sizeof(sink));
+	memset(listeners, 0, sizeof(listeners));
+	for (unsigned i = 0; i < NR_LISTENERS; i++) {
+		listeners[i].ops = &sink_ops;
+		switch_add(sw, &listeners[i]);
+	}
+	sink.port.ops = &sink_ops;
+	memcpy(sink.port.mac, one.mac, 6);
+	switch_add(sw, &sink.port);
+	for (unsigned i = 0; i < RECORD_SLOTS; i++) {
+		tx_request(&a, tx_frame(&a, &all, 0, 60));
+		tx_request(&b, tx_frame(&b, &one, 0, 60));
+	}
+	tx_show(&a);
+	tx_show(&b);
+	(void)arg;
+	return 0;
+}
+
+static int remove_listeners(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < NR_LISTENERS; i++)
+		switch_remove(&listeners[i]);
+	switch_remove(&sink.port);
+	return 0;
+}
+
+static void a_frame_to_many_costs_its_sender_as_many(void)
+{
+	unsigned from_a = 0, from_b = 0;
+
+	start();
+	worker_call(worker, fill_with_broadcasts, NULL);
+	UNIT_CHECK(AWAIT(nr_answered(&a) == RECORD_SLOTS &&
+			 nr_answered(&b) == RECORD_SLOTS));
+	worker_call(worker, remove_listeners, NULL);
+	UNIT_CHECK(sink.nr == RECORD_SLOTS * (NR_LISTENERS + 2));
+	/* While both have something to send. */
+	for (unsigned i = 0; from_b < RECORD_SLOTS && i < sink.nr; i++) {
+		if (sink.seen[i].from == 1)
+			from_a++;
+		else
+			from_b++;
+		UNIT_CHECK(from_a <= from_b + AHEAD_MAX + NR_LISTENERS);
+	}
+	UNIT_CHECK(from_b == RECORD_SLOTS && from_a >= RECORD_SLOTS / 2);
+	teardown();
+}
+
 static bool says(const char *text, const char *line)
 {
 	const char *found = strstr(text, line);
@@ -387,4 +449,5 @@ UNIT_MAIN("net_limit", UNIT_TEST(what_is_sent_beyond_a_limit_waits),
 	  UNIT_TEST(a_group_shares_its_bytes_evenly),
 	  UNIT_TEST(a_successor_sends_what_was_held_back),
 	  UNIT_TEST(vifs_get_their_turns_by_the_size_of_their_frames),
+	  UNIT_TEST(a_frame_to_many_costs_its_sender_as_many),
 	  UNIT_TEST(everything_is_counted_by_reason))
