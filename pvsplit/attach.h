@@ -26,4 +26,21 @@ int network_attach(struct pvsplit *ps, const char *command, domid_t domid,
 /* The number that args->words[1] has to be; complains. */
 int network_handle(const struct args *args, uint32_t *ret) PV_MUST_CHECK;
 
+/* What an interface in use is to have from now on; xs_transaction()'s arg. */
+struct network_change {
+	const struct device *dev;
+	const struct vif_spec *spec;
+};
+
+/*
+ * "DOMAIN VIF [SPEC]": make the changes that SPEC names, all or none, and show
+ * what the interface has then.
+ */
+int network_adjust(struct pvsplit *ps, const struct args *args,
+		   int (*parse)(const char *text, struct vif_spec *ret,
+				char why[SPEC_WHY_MAX]),
+		   int (*change)(struct xs *xs, xs_txn_t tx, void *arg),
+		   int (*show)(struct pvsplit *ps, const struct args *args,
+			       const struct device *dev)) PV_MUST_CHECK;
+
 #endif /* PVSPLIT_ATTACH_H */

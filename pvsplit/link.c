@@ -12,39 +12,7 @@
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 
-/* libnl's numbers in errno's terms. */
-static int to_errno(int nlerr)
-{
-	switch (-nlerr) {
-	case 0: return 0;
-	case NLE_NOMEM: return -ENOMEM;
-	case NLE_EXIST: return -EEXIST;
-	case NLE_NODEV:
-	case NLE_OBJ_NOTFOUND: return -ENODEV;
-	case NLE_PERM:
-	case NLE_NOACCESS: return -EPERM;
-	case NLE_OPNOTSUPP: return -EOPNOTSUPP;
-	case NLE_BUSY: return -EBUSY;
-	case NLE_INVAL: return -EINVAL;
-	default: return -EIO;
-	}
-}
-
-static int open_socket(struct nl_sock **ret)
-{
-	struct nl_sock *sock = nl_socket_alloc();
-	int err;
-
-	if (!sock)
-		return -ENOMEM;
-	err = nl_connect(sock, NETLINK_ROUTE);
-	if (err) {
-		nl_socket_free(sock);
-		return to_errno(err);
-	}
-	*ret = sock;
-	return 0;
-}
+#include "util/netlink.h"
 
 static int set_up(struct nl_sock *sock, const char *ifname, const char *master)
 {
@@ -68,13 +36,13 @@ static int set_up(struct nl_sock *sock, const char *ifname, const char *master)
 out:
 	rtnl_link_put(bridge);
 	rtnl_link_put(link);
-	return to_errno(err);
+	return netlink_errno(err);
 }
 
 int link_up(const char *ifname)
 {
 	struct nl_sock *sock = NULL;
-	int err = open_socket(&sock);
+	int err = netlink_connect(&sock);
 
 	if (err)
 		return err;
@@ -89,7 +57,7 @@ int link_add_address(const char *ifname, const char *address)
 	struct rtnl_addr *addr = NULL;
 	struct nl_addr *local = NULL;
 	struct nl_sock *sock = NULL;
-	int err = open_socket(&sock);
+	int err = netlink_connect(&sock);
 
 	if (err)
 		return err;
@@ -111,7 +79,7 @@ int link_add_address(const char *ifname, const char *address)
 	rtnl_link_put(link);
 	nl_addr_put(local);
 	nl_socket_free(sock);
-	return to_errno(err);
+	return netlink_errno(err);
 }
 
 static int add_route(struct nl_sock *sock, struct nl_addr *gw, int ifindex)
@@ -144,7 +112,7 @@ int link_add_default_route(const char *ifname, const char *gw)
 	struct rtnl_link *link = NULL;
 	struct nl_addr *address = NULL;
 	struct nl_sock *sock = NULL;
-	int err = open_socket(&sock);
+	int err = netlink_connect(&sock);
 
 	if (err)
 		return err;
@@ -156,14 +124,14 @@ int link_add_default_route(const char *ifname, const char *gw)
 	rtnl_link_put(link);
 	nl_addr_put(address);
 	nl_socket_free(sock);
-	return to_errno(err);
+	return netlink_errno(err);
 }
 
 int link_add_bridge(const char *ifname)
 {
 	struct rtnl_link *link;
 	struct nl_sock *sock = NULL;
-	int err = open_socket(&sock);
+	int err = netlink_connect(&sock);
 
 	if (err)
 		return err;
@@ -176,18 +144,18 @@ int link_add_bridge(const char *ifname)
 	}
 	rtnl_link_put(link);
 	nl_socket_free(sock);
-	return to_errno(err);
+	return netlink_errno(err);
 }
 
 int link_add_veth(const char *ifname, const char *bridge, const char *peer,
 		  pid_t pid)
 {
 	struct nl_sock *sock = NULL;
-	int err = open_socket(&sock);
+	int err = netlink_connect(&sock);
 
 	if (err)
 		return err;
-	err = to_errno(rtnl_link_veth_add(sock, ifname, peer, pid));
+	err = netlink_errno(rtnl_link_veth_add(sock, ifname, peer, pid));
 	if (!err)
 		err = set_up(sock, ifname, bridge);
 	nl_socket_free(sock);

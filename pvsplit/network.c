@@ -49,6 +49,38 @@ int network_handle(const struct args *args, uint32_t *ret)
 			args->command, args->words[1]);
 }
 
+int network_adjust(struct pvsplit *ps, const struct args *args,
+		   int (*parse)(const char *text, struct vif_spec *ret,
+				char why[SPEC_WHY_MAX]),
+		   int (*change)(struct xs *xs, xs_txn_t tx, void *arg),
+		   int (*show)(struct pvsplit *ps, const struct args *args,
+			       const struct device *dev))
+{
+	struct vif_spec spec;
+	struct device dev;
+	struct network_change c = { &dev, &spec };
+	char why[SPEC_WHY_MAX];
+	uint32_t handle;
+	int err = network_handle(args, &handle);
+
+	if (err)
+		return err;
+	if (parse(args->nr > 2 ? args->words[2] : "", &spec, why))
+		return complain(-EINVAL, "%s: %s", args->command, why);
+	err = device_find_args(ps, args, DEVICE_VIF, handle, &dev);
+	if (err)
+		return err;
+	if (spec.given) {
+		err = xs_transaction(ps->xs, change, &c);
+		if (err)
+			return complain(err,
+					"%s: cannot write the store: %s; see "
+					"'pvsplit status'",
+					args->command, strerror(-err));
+	}
+	return show(ps, args, &dev);
+}
+
 /* An address of Xen's block, 00:16:3e. */
 static int make_mac(uint8_t mac[6])
 {

@@ -24,14 +24,9 @@ const char network_rules_help[] =
 	"  ip=A A           its addresses, separated by spaces\n"
 	"  stormlimit=N     frames a second to many receivers\n";
 
-struct change {
-	const struct device *dev;
-	const struct vif_spec *spec;
-};
-
 static int change_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
 {
-	const struct change *c = arg;
+	const struct network_change *c = arg;
 	struct spec_rule rules[SPEC_NR_RULES];
 	unsigned nr = spec_rules(c->spec, rules);
 
@@ -90,27 +85,5 @@ static int show(struct pvsplit *ps, const struct args *args,
 
 int network_rules_run(struct pvsplit *ps, const struct args *args)
 {
-	struct vif_spec spec;
-	struct device dev;
-	struct change c = { &dev, &spec };
-	char why[SPEC_WHY_MAX];
-	uint32_t handle;
-	int err = network_handle(args, &handle);
-
-	if (err)
-		return err;
-	if (spec_rules_parse(args->nr > 2 ? args->words[2] : "", &spec, why))
-		return complain(-EINVAL, "%s: %s", args->command, why);
-	err = device_find_args(ps, args, DEVICE_VIF, handle, &dev);
-	if (err)
-		return err;
-	if (spec.given) {
-		err = xs_transaction(ps->xs, change_in_txn, &c);
-		if (err)
-			return complain(err,
-					"%s: cannot write the store: %s; see "
-					"'pvsplit status'",
-					args->command, strerror(-err));
-	}
-	return show(ps, args, &dev);
+	return network_adjust(ps, args, spec_rules_parse, change_in_txn, show);
 }

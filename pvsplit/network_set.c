@@ -21,12 +21,7 @@ const char network_set_help[] =
 	"  link=down        it carries no frames, and its guest sees no carrier,\n"
 	"                   until link=up\n";
 
-struct change {
-	const struct device *dev;
-	const struct vif_spec *spec;
-};
-
-static int write_mac(struct xs *xs, xs_txn_t tx, const struct change *c)
+static int write_mac(struct xs *xs, xs_txn_t tx, const struct network_change *c)
 {
 	const char *const dirs[] = { c->dev->libxl, c->dev->back,
 				     c->dev->front };
@@ -42,7 +37,7 @@ static int write_mac(struct xs *xs, xs_txn_t tx, const struct change *c)
 
 static int change_in_txn(struct xs *xs, xs_txn_t tx, void *arg)
 {
-	const struct change *c = arg;
+	const struct network_change *c = arg;
 	int err = 0;
 
 	if (c->spec->has_mac)
@@ -95,27 +90,5 @@ static int show(struct pvsplit *ps, const struct args *args,
 
 int network_set_run(struct pvsplit *ps, const struct args *args)
 {
-	struct vif_spec spec;
-	struct device dev;
-	struct change c = { &dev, &spec };
-	char why[SPEC_WHY_MAX];
-	uint32_t handle;
-	int err = network_handle(args, &handle);
-
-	if (err)
-		return err;
-	if (spec_set_parse(args->nr > 2 ? args->words[2] : "", &spec, why))
-		return complain(-EINVAL, "%s: %s", args->command, why);
-	err = device_find_args(ps, args, DEVICE_VIF, handle, &dev);
-	if (err)
-		return err;
-	if (spec.given) {
-		err = xs_transaction(ps->xs, change_in_txn, &c);
-		if (err)
-			return complain(err,
-					"%s: cannot write the store: %s; see "
-					"'pvsplit status'",
-					args->command, strerror(-err));
-	}
-	return show(ps, args, &dev);
+	return network_adjust(ps, args, spec_set_parse, change_in_txn, show);
 }

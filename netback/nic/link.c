@@ -13,37 +13,8 @@
 #include <string.h>
 
 #include "netback/nic/private.h"
+#include "util/netlink.h"
 #include "util/num.h"
-
-int link_errno(int nlerr)
-{
-	switch (-nlerr) {
-	case NLE_PERM: return -EPERM;
-	case NLE_NOACCESS: return -EACCES;
-	case NLE_NODEV:
-	case NLE_OBJ_NOTFOUND: return -ENODEV;
-	case NLE_NOMEM: return -ENOMEM;
-	case NLE_BUSY: return -EBUSY;
-	case NLE_INVAL: return -EINVAL;
-	default: return -EIO;
-	}
-}
-
-int link_connect(struct nl_sock **ret)
-{
-	struct nl_sock *sock = nl_socket_alloc();
-	int err;
-
-	if (!sock)
-		return -ENOMEM;
-	err = nl_connect(sock, NETLINK_ROUTE);
-	if (err) {
-		nl_socket_free(sock);
-		return link_errno(err);
-	}
-	*ret = sock;
-	return 0;
-}
 
 static int explain(int err, char *why, size_t why_size, const char *what,
 		   const char *name, const char *hint)
@@ -68,7 +39,7 @@ static int change(struct nl_sock *sock, struct rtnl_link *tap,
 	rtnl_link_set_flags(want, IFF_UP);
 	err = rtnl_link_change(sock, tap, want, 0);
 	rtnl_link_put(want);
-	return err ? link_errno(err) : 0;
+	return err ? netlink_errno(err) : 0;
 }
 
 int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
@@ -77,7 +48,7 @@ int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
 	struct rtnl_link *tap = NULL, *br = NULL;
 	struct nl_sock *sock;
 	const char *type;
-	int err = link_connect(&sock);
+	int err = netlink_connect(&sock);
 
 	if (err)
 		return explain(err, why, why_size, "netlink for", ifname, "");
@@ -97,7 +68,7 @@ int link_enslave(const char *ifname, const char *bridge, uint32_t *ret_mtu,
 	if (!err)
 		err = change(sock, tap, br);
 	else
-		err = link_errno(err);
+		err = netlink_errno(err);
 	if (err)
 		explain(err, why, why_size, "joining the bridge", bridge,
 			err == -EPERM ? "; it needs CAP_NET_ADMIN" : "");
@@ -129,14 +100,14 @@ int link_find(const char *ifname, struct link_info *ret, char *why,
 {
 	struct rtnl_link *link;
 	struct nl_sock *sock;
-	int err = link_connect(&sock);
+	int err = netlink_connect(&sock);
 
 	if (err)
 		return explain(err, why, why_size, "netlink for", ifname, "");
 	err = rtnl_link_get_kernel(sock, 0, ifname, &link);
 	nl_socket_free(sock);
 	if (err)
-		return explain(link_errno(err), why, why_size, "interface",
+		return explain(netlink_errno(err), why, why_size, "interface",
 			       ifname, "");
 	err = check_link(link, ifname, why, why_size);
 	if (!err)
@@ -155,7 +126,7 @@ static int read_link(struct nl_sock *sock, const char *ifname, unsigned flags,
 	int err = rtnl_link_get_kernel(sock, 0, ifname, &link);
 
 	if (err)
-		return link_errno(err);
+		return netlink_errno(err);
 	ret->up = (rtnl_link_get_flags(link) & flags) == flags;
 	ret->mtu = rtnl_link_get_mtu(link);
 	rtnl_link_put(link);
@@ -167,7 +138,7 @@ int link_state(const struct nic_desc *desc, bool carrier, struct nic_link *ret)
 	unsigned flags = carrier ? IFF_UP | IFF_LOWER_UP : IFF_UP;
 	struct nic_link link = { 0 }, master;
 	struct nl_sock *sock;
-	int err = link_connect(&sock);
+	int err = netlink_connect(&sock);
 
 	if (err)
 		return err;

@@ -22,13 +22,6 @@ int af_xdp_acquire(const struct nic_request *req, struct nic_desc *desc,
 /* One sentence of what was tried, and why it failed. Returns err. */
 int nic_explain(int err, char *why, size_t why_size, const char *what);
 
-struct nl_sock;
-
-/* libnl has its own error numbers; the ones that can be told apart. */
-int link_errno(int nlerr);
-/* A socket for the kernel's links, the caller's. */
-int link_connect(struct nl_sock **ret) PV_MUST_CHECK;
-
 /*
  * Enslave the interface ifname to the kernel bridge of that name, give it the
  * bridge's MTU, and bring it up. Monitor only; needs CAP_NET_ADMIN.

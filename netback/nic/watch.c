@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "netback/nic/private.h"
+#include "util/netlink.h"
 
 #define READS_MAX 64 /* of one turn */
 
@@ -41,7 +42,7 @@ int nic_watch_open(nic_news_fn *news, void *arg, struct nic_watch **ret)
 		return -ENOMEM;
 	w->news = news;
 	w->arg = arg;
-	err = link_connect(&w->sock);
+	err = netlink_connect(&w->sock);
 	if (err) {
 		free(w);
 		return err;
@@ -56,7 +57,7 @@ int nic_watch_open(nic_news_fn *news, void *arg, struct nic_watch **ret)
 		err = nl_socket_set_nonblocking(w->sock);
 	if (err) {
 		nic_watch_close(w);
-		return link_errno(err);
+		return netlink_errno(err);
 	}
 	*ret = w;
 	return 0;

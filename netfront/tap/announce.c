@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/netlink.h"
 #include "util/packet.h"
 
 #define MIN_FRAME_BYTES 60u /* what Ethernet pads to */
@@ -133,14 +134,14 @@ static int announce_cache(struct netfront *nf, struct nl_cache *cache,
 
 int announce_all(struct netfront *nf, const char *ifname, const uint8_t mac[6])
 {
-	struct nl_sock *sock = nl_socket_alloc();
 	struct nl_cache *cache;
-	int n = -EIO;
+	struct nl_sock *sock;
+	int n = netlink_connect(&sock);
 
-	if (!sock)
-		return -ENOMEM;
-	if (nl_connect(sock, NETLINK_ROUTE) == 0 &&
-	    rtnl_addr_alloc_cache(sock, &cache) == 0) {
+	if (n)
+		return n;
+	n = -EIO;
+	if (rtnl_addr_alloc_cache(sock, &cache) == 0) {
 		n = announce_cache(nf, cache, ifname, mac);
 		nl_cache_free(cache);
 	}

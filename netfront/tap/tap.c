@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "util/netlink.h"
 #include "util/num.h"
 #include "util/packet.h"
 
@@ -33,22 +34,6 @@ static int explain(int err, char *why, size_t why_size, const char *what,
 	    why_size)
 		why[0] = '\0';
 	return err;
-}
-
-/* libnl has its own error numbers; the ones that can be told apart. */
-static int nl_errno(int nlerr)
-{
-	switch (-nlerr) {
-	case 0: return 0;
-	case NLE_PERM: return -EPERM;
-	case NLE_NOACCESS: return -EACCES;
-	case NLE_NODEV:
-	case NLE_OBJ_NOTFOUND: return -ENODEV;
-	case NLE_NOMEM: return -ENOMEM;
-	case NLE_INVAL:
-	case NLE_RANGE: return -EINVAL;
-	default: return -EIO;
-	}
 }
 
 /* Send a change of link, with or without our limit on segmented frames. */
@@ -90,22 +75,20 @@ out:
 	nl_addr_put(mac);
 	if (want)
 		rtnl_link_put(want);
-	return nl_errno(err);
+	return netlink_errno(err);
 }
 
 /* MTU and address; at first also up, and no frame larger than netif's. */
 static int configure(const char *ifname, const struct netfront_info *info,
 		     bool address, bool first)
 {
-	struct nl_sock *sock = nl_socket_alloc();
 	struct rtnl_link *link = NULL;
-	int err;
+	struct nl_sock *sock;
+	int err = netlink_connect(&sock);
 
-	if (!sock)
-		return -ENOMEM;
-	err = nl_errno(nl_connect(sock, NETLINK_ROUTE));
-	if (!err)
-		err = nl_errno(rtnl_link_get_kernel(sock, 0, ifname, &link));
+	if (err)
+		return err;
+	err = netlink_errno(rtnl_link_get_kernel(sock, 0, ifname, &link));
 	if (!err)
 		err = change(sock, link, info, address, first);
 	if (link)
