@@ -199,7 +199,8 @@ int netfront_queue_poll(struct netfront_queue *q)
 
 /*
  * Completions are waited for only when they are what is missing: a guest that
- * has sent one frame is not woken to hear that it was taken.
+ * has sent one frame is not woken to hear that it was taken, and one that waits
+ * for room is woken when there is room for several.
  */
 bool netfront_queue_arm(struct netfront_queue *q)
 {
@@ -209,7 +210,7 @@ bool netfront_queue_arm(struct netfront_queue *q)
 	net_owner_lock(q);
 	busy = q->lost || q->changed || (q->fault && !q->nr);
 	if (!busy && q->up && q->tx.blocked)
-		busy = ring_front_arm(&q->tx.ring) != 0;
+		busy = ring_front_arm_quarter(&q->tx.ring) != 0;
 	if (!busy && q->up)
 		busy = ring_front_arm(&q->rx.ring) != 0;
 	net_owner_unlock(q);

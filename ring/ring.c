@@ -107,7 +107,8 @@ int ring_front_pending(struct ring_front *r)
 		r, __atomic_load_n(&h->rsp_prod, __ATOMIC_ACQUIRE));
 }
 
-int ring_front_arm(struct ring_front *r)
+/* Ask for an event on the nr'th response from now. */
+static int ring_front_arm_at(struct ring_front *r, uint32_t nr_more)
 {
 	struct ring_header *h = ring_header(r->shared);
 	int nr = ring_front_pending(r);
@@ -115,9 +116,20 @@ int ring_front_arm(struct ring_front *r)
 	if (nr)
 		return nr;
 	/* Both pair with ring_back_push(). */
-	__atomic_store_n(&h->rsp_event, r->rsp_cons + 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&h->rsp_event, r->rsp_cons + nr_more,
+			 __ATOMIC_SEQ_CST);
 	return ring_front_check(
 		r, __atomic_load_n(&h->rsp_prod, __ATOMIC_SEQ_CST));
+}
+
+int ring_front_arm(struct ring_front *r)
+{
+	return ring_front_arm_at(r, 1);
+}
+
+int ring_front_arm_quarter(struct ring_front *r)
+{
+	return ring_front_arm_at(r, (r->req_pushed - r->rsp_cons) / 4 + 1);
 }
 
 /* ---- backend half ------------------------------------------------------ */

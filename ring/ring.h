@@ -76,6 +76,11 @@ static inline void ring_front_get(struct ring_front *r, void *rsp,
  * As ring_front_pending: > 0 means do not sleep.
  */
 int ring_front_arm(struct ring_front *r) PV_MUST_CHECK;
+/*
+ * The same for an event when a quarter of the requests that were shown has been
+ * answered: for one who waits for room, and need not hear of every response.
+ */
+int ring_front_arm_quarter(struct ring_front *r) PV_MUST_CHECK;
 
 /* ---- backend half ------------------------------------------------------ */
 

@@ -369,6 +369,34 @@ static void goes_on_across_the_wrap_of_the_indices(void)
 	UNIT_CHECK(header->req_prod == front.req_prod);
 }
 
+/* From every place in the ring, so across its end as well. */
+static void carries_many_at_once(void)
+{
+	static struct entry got[32];
+
+	for (unsigned start = 0; start < 32; start++) {
+		fresh_at(0xFFFFFFF0u + start);
+		for (unsigned i = 0; i < 31; i++) {
+			struct entry e = pattern(100 + i);
+
+			ring_front_put(&front, &e, sizeof(e));
+		}
+		(void)!ring_front_push(&front);
+		UNIT_REQUIRE(ring_back_pending(&back) == 31);
+		ring_back_get_many(&back, got, 30);
+		UNIT_CHECK(ring_back_pending(&back) == 1);
+		ring_back_put_many(&back, got, 30);
+		(void)!ring_back_push(&back);
+		UNIT_REQUIRE(ring_front_pending(&front) == 30);
+		for (unsigned i = 0; i < 30; i++) {
+			struct entry e, expected = pattern(100 + i);
+
+			ring_front_get(&front, &e, sizeof(e));
+			UNIT_CHECK(same(&e, &expected));
+		}
+	}
+}
+
 static void uses_all_slots_of_a_ring_of_many_pages(void)
 {
 	for (unsigned pages = 1; pages <= PAGES_MAX; pages *= 2) {
@@ -561,6 +589,25 @@ static void arming_asks_for_the_next_entry(void)
 	UNIT_CHECK(ring_back_push(&back));
 }
 
+/* Neither the first response after it nor any before the quarter. */
+static void who_waits_for_room_is_woken_by_a_quarter_of_the_answers(void)
+{
+	for (unsigned nr = 1; nr <= 32; nr++) {
+		unsigned quarter = nr / 4 + 1;
+
+		fresh_at(0xFFFFFFF0u);
+		put(nr);
+		(void)!ring_front_push(&front);
+		UNIT_CHECK(ring_front_arm_quarter(&front) == 0);
+		serve(nr, 0);
+		for (unsigned i = 1; i <= nr; i++) {
+			serve(0, 1);
+			UNIT_CHECK(ring_back_push(&back) == (i == quarter));
+		}
+		UNIT_CHECK(ring_front_arm_quarter(&front) == (int)nr);
+	}
+}
+
 static void a_wild_event_index_costs_at_most_a_wake_up(void)
 {
 	fresh(PAGE, SLOT);
@@ -628,6 +675,7 @@ UNIT_MAIN(
 	UNIT_TEST(rejects_answers_to_requests_that_were_not_shown),
 	UNIT_TEST(rejects_a_response_index_moved_backwards),
 	UNIT_TEST(goes_on_across_the_wrap_of_the_indices),
+	UNIT_TEST(carries_many_at_once),
 	UNIT_TEST(uses_all_slots_of_a_ring_of_many_pages),
 	UNIT_TEST(carries_the_slots_of_a_network_ring),
 	UNIT_TEST(never_writes_outside_its_memory),
@@ -640,6 +688,7 @@ UNIT_MAIN(
 	UNIT_TEST(a_busy_frontend_is_not_notified),
 	UNIT_TEST(arming_finds_what_came_since_the_last_look),
 	UNIT_TEST(arming_asks_for_the_next_entry),
+	UNIT_TEST(who_waits_for_room_is_woken_by_a_quarter_of_the_answers),
 	UNIT_TEST(a_wild_event_index_costs_at_most_a_wake_up),
 	UNIT_TEST(a_slot_rewritten_after_the_copy_is_harmless),
 	UNIT_TEST(own_indices_are_never_read_back))

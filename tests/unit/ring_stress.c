@@ -167,7 +167,8 @@ static void front_idle(struct stress *s, struct ring_front *r)
 	while (spins-- && armed == 0)
 		armed = ring_front_pending(r);
 	if (armed == 0)
-		armed = ring_front_arm(r);
+		armed = end_random(&s->front) % 2 ? ring_front_arm(r)
+						  : ring_front_arm_quarter(r);
 	if (armed == 0)
 		end_sleep(&s->front);
 	if (armed < 0)
