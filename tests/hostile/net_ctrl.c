@@ -420,20 +420,32 @@ static void a_successor_knows_all_that_was_asked_for(void)
 
 /* All that b's backend leaves, as it was at some instant. */
 static struct death {
-	unsigned countdown; /* changes of what is mapped before that instant */
+	/* Changes of what is mapped before that instant; 0: it has come. */
+	atomic_uint countdown;
 	struct queue_record records[GUEST_QUEUES_MAX];
 	uint8_t pages[2 * PV_PAGE_SIZE]; /* the control ring's, and b's list */
 } death;
 
+/* What the guest may write meanwhile: a race by design. */
+__attribute__((no_sanitize("thread"))) static void copy_pages(uint8_t *to)
+{
+	const volatile uint8_t *from = b.ctrl_pages.base;
+
+	for (size_t i = 0; i < sizeof(death.pages); i++)
+		to[i] = from[i];
+}
+
 /* Something is about to be mapped or unmapped. */
 static void maybe_die(void)
 {
-	if (!death.countdown || --death.countdown)
+	/* Armed before the request is shown, which nobody else does. */
+	if (!atomic_load(&death.countdown) ||
+	    atomic_fetch_sub(&death.countdown, 1) > 1)
 		return;
 	for (uint32_t i = 0; i < b.nr_queues; i++)
 		memcpy(&death.records[i], b.records[i],
 		       sizeof(death.records[i]));
-	memcpy(death.pages, b.ctrl_pages.base, sizeof(death.pages));
+	copy_pages(death.pages);
 }
 
 int __real_grant_cache_get(struct grant_cache *cache, grant_ref_t ref,
@@ -499,17 +511,15 @@ static int ask_and_die(uint16_t type, bool bad, unsigned nth)
 	struct ring_front asked;
 
 	fill_list(bad);
-	death.countdown = nth;
+	atomic_store(&death.countdown, nth);
 	ring_front_put(&b.ctrl, &req, sizeof(req));
 	if (ring_front_push(&b.ctrl))
 		evtchn_notify(b.ctrl_ev);
 	asked = b.ctrl;
 	if (!outcome_take(&want))
 		return -1;
-	if (death.countdown) {
-		death.countdown = 0;
+	if (atomic_exchange(&death.countdown, 0))
 		return 0;
-	}
 	port_end(&b, true);
 	for (uint32_t i = 0; i < b.nr_queues; i++)
 		memcpy(b.records[i], &death.records[i],

@@ -219,7 +219,7 @@ static bool run(unsigned number, unsigned nr_steps)
 
 static void whatever_ends_is_used_by_nobody_any_longer(void)
 {
-	unsigned nr = soak_rounds(8, 200);
+	unsigned nr = soak_rounds(8, 50);
 
 	for (unsigned i = 1; i <= nr; i++)
 		UNIT_REQUIRE(run(i, soak_rounds(100, 1000)));
