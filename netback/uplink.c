@@ -65,6 +65,10 @@ static void uplink_lost(struct uplink *up, int err)
 		worker_remove(&up->queues[i].src);
 }
 
+/*
+ * One burst: a second look for more would mostly be for nothing, and this is
+ * done again as long as there was some.
+ */
 static unsigned uplink_poll(struct work_source *src, unsigned budget)
 {
 	struct uplink_queue *q = container_of(src, struct uplink_queue, src);
@@ -72,25 +76,22 @@ static unsigned uplink_poll(struct work_source *src, unsigned budget)
 	struct nic_frame frames[NIC_BURST_MAX];
 	uint64_t now_ns = worker_round_ns(src);
 	unsigned cost = 0;
-	int n = 0;
+	int n;
 
-	while (cost < budget) {
-		unsigned max = budget - cost;
-
-		n = up->nic->ops->recv(up->nic, q->index, frames,
-				       max < NIC_BURST_MAX ? max
-							   : NIC_BURST_MAX);
-		if (n <= 0)
-			break;
-		for (int i = 0; i < n; i++) {
-			receive(up, &frames[i], now_ns);
-			cost += worker_cost(frames[i].size_bytes);
-		}
-	}
-	if (cost)
-		switch_flush(up->port.sw);
-	if (n < 0)
+	if (!budget)
+		return 0;
+	n = up->nic->ops->recv(up->nic, q->index, frames,
+			       budget < NIC_BURST_MAX ? budget : NIC_BURST_MAX);
+	if (n < 0) {
 		uplink_lost(up, n);
+		return 0;
+	}
+	for (int i = 0; i < n; i++) {
+		receive(up, &frames[i], now_ns);
+		cost += worker_cost(frames[i].size_bytes);
+	}
+	if (n)
+		switch_flush(up->port.sw);
 	return cost;
 }
 
