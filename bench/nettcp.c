@@ -10,6 +10,11 @@
  * one thread, two system calls a frame, no ring and nobody to distrust. Prints
  * "ready", ends when it is killed.
  *
+ *	nettcp packet IFNAME NETNS INTERFACE NETNS
+ *
+ * The same between a TAP in the first namespace and an interface that the
+ *second one has, by a packet socket.
+ *
  *	nettcp send ADDRESS SECONDS
  *	nettcp receive
  *
@@ -20,7 +25,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -76,6 +83,34 @@ static int tap_open(const char *netns, const char *ifname)
 	return fd;
 }
 
+/* Returns the packet socket's descriptor, or -errno. */
+static int packet_open(const char *netns, const char *ifname)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL) };
+	struct packet_mreq all = { .mr_type = PACKET_MR_PROMISC };
+	int err = enter(netns), one = 1, room = 8 << 20, fd;
+
+	if (err)
+		return err;
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	at.sll_ifindex = all.mr_ifindex = (int)if_nametoindex(ifname);
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one,
+		       sizeof(one)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all,
+		       sizeof(all)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) ||
+	    bind(fd, (struct sockaddr *)&at, sizeof(at))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
 /* A frame that the other side has no room for is lost, as on a wire. */
 static int pass(int from, int to)
 {
@@ -114,18 +149,11 @@ static int relay(const int fds[2])
 	}
 }
 
-static int run_relay(const char *ifname, char **netns)
+static int run_relay(const int fds[2])
 {
-	int fds[2];
-
-	for (int i = 0; i < 2; i++) {
-		fds[i] = tap_open(netns[i], ifname);
-		if (fds[i] < 0) {
-			fprintf(stderr, "nettcp: a TAP in %s: %s\n", netns[i],
-				strerror(-fds[i]));
+	for (int i = 0; i < 2; i++)
+		if (fds[i] < 0)
 			return fds[i];
-		}
-	}
 	puts("ready");
 	fflush(stdout);
 	return relay(fds);
@@ -203,7 +231,11 @@ int main(int argc, char **argv)
 	int err;
 
 	if (argc == 5 && !strcmp(what, "relay"))
-		err = run_relay(argv[2], argv + 3);
+		err = run_relay((const int[]){ tap_open(argv[3], argv[2]),
+					       tap_open(argv[4], argv[2]) });
+	else if (argc == 6 && !strcmp(what, "packet"))
+		err = run_relay((const int[]){ tap_open(argv[3], argv[2]),
+					       packet_open(argv[5], argv[4]) });
 	else if (argc == 4 && !strcmp(what, "send") &&
 		 !num_parse_u32(argv[3], 1000, &seconds))
 		err = run_send(argv[2], seconds);
@@ -211,6 +243,8 @@ int main(int argc, char **argv)
 		err = run_receive();
 	else {
 		fprintf(stderr, "usage: nettcp relay IFNAME NETNS NETNS\n"
+				"       nettcp packet IFNAME NETNS INTERFACE "
+				"NETNS\n"
 				"       nettcp send ADDRESS SECONDS\n"
 				"       nettcp receive\n");
 		return 2;

@@ -5,7 +5,10 @@
 # behind netback's uplink, out and in; alternately with nettcp.c's relay between
 # two TAPs and with a veth pair in the same run; medians, and the median of the
 # pair-by-pair ratios.
-# Usage: nettcp.sh [short|full]
+# With a driver of netbackd's, af_packet or af_xdp, that is the uplink, on one
+# end of a veth pair, and the relay's other side a packet socket on one.
+# Usage: nettcp.sh [short|full] [DRIVER]
+[ -z "${2:-}" ] || NET_UPLINK=$2:veth0
 . "${0%/*}/../tests/system/lib.sh"
 . "${0%/*}/../tests/system/lib-net.sh"
 net_requires
@@ -107,6 +110,35 @@ peers_up() {
 			"/run/netns/$NS-g1" "/run/netns/$NS-g2" &&
 		join relay0 g1 10.97.0.1 && join relay0 g2 10.97.0.2
 }
+
+# The same by a packet socket on a veth pair, and one without anything between.
+packet_up() {
+	ip -n "$NS-net" link add px0 type veth peer name px1 netns "$NS-srv" &&
+		ip -n "$NS-net" link set px0 up && join px1 srv 10.97.0.2 &&
+		ip link add gx0 netns "$NS-srv" type veth \
+			peer name gx1 netns "$NS-g1" &&
+		join gx0 srv 10.98.0.2 && join gx1 g1 10.98.0.1 &&
+		start_daemon "$BUILD/bench/nettcp" packet relay0 \
+			"/run/netns/$NS-g1" px0 "/run/netns/$NS-net" &&
+		join relay0 g1 10.97.0.1
+}
+
+# compare_uplink DRIVER: out and in
+compare_uplink() {
+	relay="g1 srv 10.97.0.2" veth="g1 srv 10.98.0.2"
+	compare "net-$1-tcp-out" Mbit/s mbits 0.9 g1 srv 10.99.0.1
+	compare "net-$1-udp-64-out" kpackets/s kpackets 0.9 g1 srv 10.99.0.1
+	relay="srv g1 10.97.0.1" veth="srv g1 10.98.0.1"
+	compare "net-$1-tcp-in" Mbit/s mbits 0.9 srv g1 10.99.0.11
+	compare "net-$1-udp-64-in" kpackets/s kpackets 0.9 srv g1 10.99.0.11
+}
+
+if [ -n "$NET_UPLINK" ]; then
+	net_up && packet_up || exit 1
+	sure mbits g1 srv 10.99.0.1 >/dev/null # warm up
+	compare_uplink "$2"
+	exit
+fi
 
 if ! net_up || ! peers_up; then
 	echo "nettcp: cannot set up the guests" >&2

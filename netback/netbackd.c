@@ -141,7 +141,7 @@ static void print_help(void)
 static void print_drivers(void)
 {
 	for (const struct nic_ops *const *d = nic_drivers; *d; d++)
-		printf("%-8s %s\n", (*d)->name, (*d)->help);
+		printf("%-10s %s\n", (*d)->name, (*d)->help);
 }
 
 static int usage(const char *what, const char *value)
