@@ -14,33 +14,6 @@
 #define POISON 0xa5
 
 static struct rig rig;
-static char why[256];
-
-static int begin(struct net_backend *be, uint32_t nr_queues,
-		 struct netfront **nf)
-{
-	struct netfront_config config = { .domid = 0,
-					  .nr_queues = nr_queues,
-					  .timeout_ns = RIG_WAIT_NS };
-	int err = net_rig_open(&rig);
-
-	config.run_dir = rig.run_dir;
-	config.domid = rig.guest;
-	if (!err)
-		err = net_backend_start(be, &rig);
-	if (!err)
-		err = netfront_open(&config, nf, why, sizeof(why));
-	if (err)
-		printf("begin: %s %s\n", strerror(-err), why);
-	return err;
-}
-
-static void finish(struct net_backend *be, struct netfront *nf)
-{
-	netfront_close(nf);
-	net_backend_stop(be);
-	rig_close(&rig);
-}
 
 static void sleep_on(struct netfront *nf, int timeout_ms)
 {
@@ -119,7 +92,7 @@ static void lie_on(enum net_lie lie, unsigned queue)
 	uint64_t began_ns, end_ns;
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 2, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	for (unsigned i = 0; i < 10; i++)
 		UNIT_CHECK(echo(nf, queue) == 1);
 	/* The lie may come after frames that were sent with it. */
@@ -133,7 +106,7 @@ static void lie_on(enum net_lie lie, unsigned queue)
 	UNIT_REQUIRE(wait_link(nf, true));
 	UNIT_CHECK(clock_now_ns() - began_ns > 300 * NS_PER_MS);
 	UNIT_CHECK(echo(nf, 0) == 1 && echo(nf, 1) == 1);
-	finish(&next, nf);
+	net_rig_end(&rig, &next, nf);
 }
 
 static void xsa_155_376_lies_end_the_connection_and_not_the_frontend(void)
@@ -192,10 +165,10 @@ static void xsa_403_pages_show_frames_only_and_cannot_be_written(void)
 
 	nr_stale = nr_written = 0;
 	poison_heap();
-	UNIT_REQUIRE(begin(&be, 1, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 1, &nf) == 0);
 	for (unsigned i = 0; i < 600; i++)
 		UNIT_REQUIRE(echo(nf, 0) == 1);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 	UNIT_CHECK(nr_stale == 0);
 	UNIT_CHECK(nr_written == 0);
 }
@@ -210,10 +183,10 @@ static void xsa_391_a_storm_of_events_does_not_stop_frames(void)
 				  .storm = true };
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 2, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	for (unsigned i = 0; i < 200; i++)
 		UNIT_REQUIRE(echo(nf, i & 1) == 1);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 static void nonsense_in_the_store_changes_nothing(void)
@@ -227,7 +200,7 @@ static void nonsense_in_the_store_changes_nothing(void)
 	struct netfront_info info;
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 2, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(nodes) * ARRAY_SIZE(values); i++) {
 		UNIT_REQUIRE(rig_put(&rig, rig.back, nodes[i % 4],
 				     values[i / 4]) == 0);
@@ -235,7 +208,7 @@ static void nonsense_in_the_store_changes_nothing(void)
 	}
 	netfront_info(nf, &info);
 	UNIT_CHECK(info.link_up && info.mtu == 1500 && info.sg);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 UNIT_MAIN("net_backend_acts",

@@ -20,21 +20,6 @@ monitor=$PID
 worker=$(pgrep -P "$monitor")
 evil= # the hostile guest, when there is one
 
-# CPU time of the whole worker process, in hundredths of a second.
-ticks() {
-	awk '{ print $14 + $15 }' "/proc/$worker/stat"
-}
-
-# How often one of its threads was put on a CPU.
-runs() {
-	cat /proc/"$worker"/task/*/schedstat | awk '{ n += $3 } END { print n }'
-}
-
-# kib PID: its memory.
-kib() {
-	awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
-}
-
 # start_evil WHAT NUMBER: once it is connected.
 start_evil() {
 	pvsplit block-attach evil null:64M,raw,xvda,rw >"$TMP/log" || return 1
@@ -88,9 +73,9 @@ check "and it is served" [ "${calm:-0}" -gt 0 ]
 
 check "xsa_332: a guest sends events without end" start_evil events 12
 sleep 0.5
-before=$(ticks) runs_before=$(runs)
+before=$(ticks "$worker") runs_before=$(runs "$worker")
 sleep 2
-used=$(($(ticks) - before)) woken=$(($(runs) - runs_before))
+used=$(($(ticks "$worker") - before)) woken=$(($(runs "$worker") - runs_before))
 check "xsa_332: that takes less than a twentieth of a CPU ($used of 200 ticks)" \
 	[ "$used" -lt 10 ]
 check "xsa_332: and few wake-ups ($woken in 2 s)" [ "$woken" -lt 250 ]

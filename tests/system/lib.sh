@@ -187,6 +187,21 @@ json_number() {
 	sed -n "s/^ *\"$1\": \([0-9]*\).*/\1/p" "$TMP/json" | head -n 1
 }
 
+# ticks PID: CPU time of the whole process, in hundredths of a second.
+ticks() {
+	awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
+# runs PID: how often one of its threads was put on a CPU.
+runs() {
+	cat /proc/"$1"/task/*/schedstat | awk '{ n += $3 } END { print n }'
+}
+
+# kib PID: its memory.
+kib() {
+	awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
+}
+
 finish() {
 	echo "$NAME: $nr_passed passed, $nr_failed failed, $nr_skipped skipped"
 	[ "$nr_failed" -eq 0 ] || exit 1

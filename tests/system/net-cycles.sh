@@ -19,10 +19,6 @@ cycles() {
 	"$CYCLES" "$RUN" "$DOM1" "$1"
 }
 
-kib() {
-	awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
-}
-
 # What everybody holds: descriptors, threads, mappings, nodes; but for the one
 # that says what was wrong last.
 all_hold() {

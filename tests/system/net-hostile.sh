@@ -48,21 +48,6 @@ log_says() {
 	cat "$TMP"/ip.*.err | grep -c -- "$1"
 }
 
-# CPU time of the whole worker process, in hundredths of a second.
-ticks() {
-	awk '{ print $14 + $15 }' "/proc/$worker/stat"
-}
-
-# How often one of its threads was put on a CPU.
-runs() {
-	cat /proc/"$worker"/task/*/schedstat | awk '{ n += $3 } END { print n }'
-}
-
-# kib PID: its memory.
-kib() {
-	awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
-}
-
 # blast.py ADDRESS SECONDS: UDP frames a second that were sent there.
 cat >"$TMP/blast.py" <<'PY'
 import socket, sys, time
@@ -129,9 +114,9 @@ for channel in tx rx; do
 	check "xsa_332: events without end on the $channel channel" \
 		start_evil $channel-events 5
 	sleep 0.5
-	before=$(ticks) runs_before=$(runs)
+	before=$(ticks "$worker") runs_before=$(runs "$worker")
 	sleep 2
-	used=$(($(ticks) - before)) woken=$(($(runs) - runs_before))
+	used=$(($(ticks "$worker") - before)) woken=$(($(runs "$worker") - runs_before))
 	check "xsa_332: take a twentieth of a CPU at most ($used of 200 ticks)" \
 		[ "$used" -le 10 ]
 	check "xsa_332: and few wake-ups ($woken in 2 s)" [ "$woken" -lt 400 ]

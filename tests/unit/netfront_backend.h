@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "abi/netif.h"
+#include "netfront/netfront.h"
 #include "ring/ring.h"
 #include "tests/unit/blkfront_rig.h"
 
@@ -526,6 +527,43 @@ static inline int net_rig_open(struct rig *rig)
 		 "/local/domain/%u/backend/vif/%u/0", rig->driver, rig->guest);
 	err = rig_attach(rig);
 	return err ? err : rig_put(rig, rig->front, "mac", "00:16:3e:00:00:01");
+}
+
+#define NET_RIG_WHY 256u
+
+static inline int net_rig_front(struct rig *rig, uint32_t nr_queues,
+				struct netfront **ret, char why[NET_RIG_WHY])
+{
+	struct netfront_config config = { .run_dir = rig->run_dir,
+					  .domid = rig->guest,
+					  .nr_queues = nr_queues,
+					  .timeout_ns = RIG_WAIT_NS };
+
+	return netfront_open(&config, ret, why, NET_RIG_WHY);
+}
+
+/* A rig, a backend that serves, and a frontend that is connected to it. */
+static inline int net_rig_begin(struct rig *rig, struct net_backend *be,
+				uint32_t nr_queues, struct netfront **ret)
+{
+	char why[NET_RIG_WHY] = "";
+	int err = net_rig_open(rig);
+
+	if (!err)
+		err = net_backend_start(be, rig);
+	if (!err)
+		err = net_rig_front(rig, nr_queues, ret, why);
+	if (err)
+		printf("net_rig_begin: %s %s\n", strerror(-err), why);
+	return err;
+}
+
+static inline void net_rig_end(struct rig *rig, struct net_backend *be,
+			       struct netfront *nf)
+{
+	netfront_close(nf);
+	net_backend_stop(be);
+	rig_close(rig);
 }
 
 #endif /* TESTS_UNIT_NETFRONT_BACKEND_H */

@@ -10,38 +10,7 @@
 #include "tests/unit/unit.h"
 
 static struct rig rig;
-static char why[256];
-
-static int open_front(uint32_t nr_queues, struct netfront **nf)
-{
-	struct netfront_config config = { .run_dir = rig.run_dir,
-					  .domid = rig.guest,
-					  .nr_queues = nr_queues,
-					  .timeout_ns = RIG_WAIT_NS };
-
-	return netfront_open(&config, nf, why, sizeof(why));
-}
-
-static int begin(struct net_backend *be, uint32_t nr_queues,
-		 struct netfront **nf)
-{
-	int err = net_rig_open(&rig);
-
-	if (!err)
-		err = net_backend_start(be, &rig);
-	if (!err)
-		err = open_front(nr_queues, nf);
-	if (err)
-		printf("begin: %s %s\n", strerror(-err), why);
-	return err;
-}
-
-static void finish(struct net_backend *be, struct netfront *nf)
-{
-	netfront_close(nf);
-	net_backend_stop(be);
-	rig_close(&rig);
-}
+static char why[NET_RIG_WHY];
 
 static void sleep_on(struct netfront_queue *q)
 {
@@ -137,7 +106,7 @@ static void frames_go_and_come_back(void)
 	struct netfront_info info;
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 1, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 1, &nf) == 0);
 	netfront_info(nf, &info);
 	UNIT_CHECK(info.link_up && info.nr_queues == 1 && info.sg &&
 		   info.gso_tcpv4 && info.gso_tcpv6 && info.csum_v6);
@@ -148,7 +117,7 @@ static void frames_go_and_come_back(void)
 	UNIT_CHECK(stats.tx_bytes == stats.rx_bytes);
 	UNIT_CHECK(!stats.tx_errors && !stats.tx_dropped && !stats.rx_errors);
 	UNIT_CHECK(netfront_queue(nf, 1) == NULL);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 struct owner {
@@ -171,7 +140,7 @@ static void every_queue_has_an_owner_of_its_own(void)
 	struct owner owners[3];
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 3, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 3, &nf) == 0);
 	for (unsigned i = 0; i < 3; i++) {
 		owners[i].q = netfront_queue(nf, i);
 		UNIT_REQUIRE(!pthread_create(&owners[i].thread, NULL, own,
@@ -201,14 +170,14 @@ static void a_backend_with_fewer_queues_leaves_the_others_down(void)
 	struct netfront_info info;
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 3, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 3, &nf) == 0);
 	netfront_info(nf, &info);
 	UNIT_CHECK(info.nr_queues == 2);
 	UNIT_CHECK(echo(netfront_queue(nf, 1), 100) == 100);
 	UNIT_CHECK(
 		!netfront_queue_prepare(netfront_queue(nf, 2), &frame, 1, 60));
 	UNIT_CHECK(!netfront_queue_recv(netfront_queue(nf, 2), &frame, 1));
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 /* ---- old backends ----------------------------------------------------------
@@ -221,7 +190,7 @@ static void a_backend_without_features_has_one_channel_and_short_frames(void)
 	struct netfront_info info;
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 2, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	netfront_info(nf, &info);
 	UNIT_CHECK(info.nr_queues == 1 && !info.sg && !info.gso_tcpv4 &&
 		   !info.gso_tcpv6 && !info.csum_v6);
@@ -229,7 +198,7 @@ static void a_backend_without_features_has_one_channel_and_short_frames(void)
 	UNIT_REQUIRE(netfront_prepare(nf, &frame, 1, 9000) == 1);
 	UNIT_CHECK(netfront_send(nf, &frame, 1) == 0);
 	UNIT_CHECK(netfront_stats(nf).tx_dropped == 1);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 static void a_backend_that_cannot_copy_is_refused(void)
@@ -239,7 +208,7 @@ static void a_backend_that_cannot_copy_is_refused(void)
 
 	UNIT_REQUIRE(net_rig_open(&rig) == 0);
 	UNIT_REQUIRE(net_backend_start(&be, &rig) == 0);
-	UNIT_CHECK(open_front(1, &nf) == -EOPNOTSUPP && why[0]);
+	UNIT_CHECK(net_rig_front(&rig, 1, &nf, why) == -EOPNOTSUPP && why[0]);
 	net_backend_stop(&be);
 	rig_close(&rig);
 }
@@ -270,8 +239,8 @@ static void a_vif_is_opened_by_one_at_a_time(void)
 	struct net_backend be = { 0 };
 	struct netfront *nf, *second = NULL;
 
-	UNIT_REQUIRE(begin(&be, 1, &nf) == 0);
-	UNIT_CHECK(open_front(1, &second) == -EBUSY);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 1, &nf) == 0);
+	UNIT_CHECK(net_rig_front(&rig, 1, &second, why) == -EBUSY);
 	UNIT_CHECK(strstr(why, "in use") != NULL && second == NULL);
 	UNIT_CHECK(echo(netfront_queue(nf, 0), 100) == 100);
 	netfront_close(nf);
@@ -279,9 +248,9 @@ static void a_vif_is_opened_by_one_at_a_time(void)
 	/* The lock went with it. */
 	be = (struct net_backend){ 0 };
 	UNIT_REQUIRE(net_backend_start(&be, &rig) == 0);
-	UNIT_REQUIRE(open_front(1, &nf) == 0);
+	UNIT_REQUIRE(net_rig_front(&rig, 1, &nf, why) == 0);
 	UNIT_CHECK(echo(netfront_queue(nf, 0), 100) == 100);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 static void the_link_follows_the_backend(void)
@@ -293,7 +262,7 @@ static void the_link_follows_the_backend(void)
 	struct netfront_queue *q;
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 2, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	q = netfront_queue(nf, 0);
 	UNIT_REQUIRE(send_from(q, 5, 6) == 1);
 	netfront_kick(nf);
@@ -312,7 +281,7 @@ static void the_link_follows_the_backend(void)
 	netfront_recv_done(nf);
 	UNIT_CHECK(netfront_send(nf, &prepared, 0) == 0);
 	UNIT_CHECK(echo(q, 2000) == 2000);
-	finish(&next, nf);
+	net_rig_end(&rig, &next, nf);
 }
 
 static bool wait_mtu(struct netfront *nf, uint32_t mtu)
@@ -333,7 +302,7 @@ static void carrier_and_mtu_follow_the_store(void)
 	struct net_backend be = { .carrier = "0" };
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, 1, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 1, &nf) == 0);
 	UNIT_CHECK(!netfront_link_up(nf));
 	UNIT_REQUIRE(rig_put(&rig, rig.back, "carrier", "1") == 0);
 	UNIT_CHECK(wait_link(nf, true));
@@ -344,7 +313,7 @@ static void carrier_and_mtu_follow_the_store(void)
 	UNIT_REQUIRE(rig_put(&rig, rig.back, "carrier", "1") == 0);
 	UNIT_CHECK(wait_link(nf, true));
 	UNIT_CHECK(echo(netfront_queue(nf, 0), 100) == 100);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 static void a_detached_vif_is_lost_for_good(void)
@@ -354,7 +323,7 @@ static void a_detached_vif_is_lost_for_good(void)
 	struct netfront *nf;
 	int err = 0;
 
-	UNIT_REQUIRE(begin(&be, 2, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	UNIT_REQUIRE(rig_put(&rig, rig.back, "online", "0") == 0);
 	UNIT_REQUIRE(rig_put(&rig, rig.back, "state", "5") == 0);
 	end_ns = clock_now_ns() + RIG_WAIT_NS;
@@ -366,7 +335,7 @@ static void a_detached_vif_is_lost_for_good(void)
 	UNIT_CHECK(err == -ESHUTDOWN);
 	UNIT_CHECK(netfront_queue_poll(netfront_queue(nf, 1)) == -ESHUTDOWN);
 	UNIT_CHECK(!netfront_link_up(nf));
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 UNIT_MAIN(

@@ -13,7 +13,6 @@
 #define NR_PAGES 512u /* of a queue */
 
 static struct rig rig;
-static char why[256];
 
 static const struct netfront_hash wish = {
 	.types = NETFRONT_HASH_IPV4_TCP | NETFRONT_HASH_IPV6,
@@ -22,30 +21,6 @@ static const struct netfront_hash wish = {
 	.nr_mapping = 5,
 	.mapping = { 0, 1, 2, 3, 255 },
 };
-
-static int begin(struct net_backend *be, struct netfront **nf)
-{
-	struct netfront_config config = { .nr_queues = 2,
-					  .timeout_ns = RIG_WAIT_NS };
-	int err = net_rig_open(&rig);
-
-	config.run_dir = rig.run_dir;
-	config.domid = rig.guest;
-	if (!err)
-		err = net_backend_start(be, &rig);
-	if (!err)
-		err = netfront_open(&config, nf, why, sizeof(why));
-	if (err)
-		printf("begin: %s %s\n", strerror(-err), why);
-	return err;
-}
-
-static void finish(struct net_backend *be, struct netfront *nf)
-{
-	netfront_close(nf);
-	net_backend_stop(be);
-	rig_close(&rig);
-}
 
 static void serve(struct netfront *nf)
 {
@@ -112,7 +87,7 @@ static void pages_stay_mapped_and_a_hash_is_asked_for(void)
 	uint32_t mapping[5];
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	UNIT_CHECK(asked(nf, &be, 4) && types_are(&be, 0, all, 4));
 	for (uint32_t q = 0; q < 2; q++) {
 		UNIT_CHECK(a[2 * q].req.data[0] == q);
@@ -137,7 +112,7 @@ static void pages_stay_mapped_and_a_hash_is_asked_for(void)
 	memcpy(mapping, a[7].page, sizeof(mapping));
 	for (uint32_t i = 0; i < 5; i++)
 		UNIT_CHECK(mapping[i] == wish.mapping[i] % 2);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 static void a_hash_is_given_up_again(void)
@@ -147,13 +122,13 @@ static void a_hash_is_given_up_again(void)
 	struct netfront_hash none = { .types = 0 };
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	UNIT_CHECK(netfront_set_hash(nf, &wish) == 0);
 	UNIT_CHECK(asked(nf, &be, 9) && hash_types(nf) == wish.types);
 	UNIT_CHECK(netfront_set_hash(nf, &none) == 0);
 	UNIT_CHECK(asked(nf, &be, 10) && types_are(&be, 9, then, 1));
 	UNIT_CHECK(be.asked[9].req.data[0] == 0 && hash_types(nf) == 0);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 static void the_last_wish_counts(void)
@@ -164,7 +139,7 @@ static void the_last_wish_counts(void)
 	struct netfront *nf;
 	unsigned n;
 
-	UNIT_REQUIRE(begin(&be, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	for (unsigned i = 0; i < 4; i++) {
 		last.types = 1u << i;
 		UNIT_CHECK(netfront_set_hash(nf, &last) == 0);
@@ -175,7 +150,7 @@ static void the_last_wish_counts(void)
 	UNIT_CHECK(hash_types(nf) == last.types);
 	n = nr_asked(&be);
 	UNIT_CHECK(n >= 9 && be.asked[n - 1].req.data[0] == last.types);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 static void a_successor_is_asked_again(void)
@@ -187,7 +162,7 @@ static void a_successor_is_asked_again(void)
 	struct net_backend last = { .max_queues = 2, .restarted = true };
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	UNIT_CHECK(netfront_set_hash(nf, &wish) == 0);
 	UNIT_CHECK(asked(nf, &be, 9));
 	net_backend_die(&be);
@@ -202,7 +177,7 @@ static void a_successor_is_asked_again(void)
 	UNIT_REQUIRE(rig_put(&rig, rig.back, "feature-ctrl-ring", "0") == 0);
 	UNIT_REQUIRE(net_backend_start(&last, &rig) == 0);
 	UNIT_CHECK(is_up(nf, true) && hash_types(nf) == 0);
-	finish(&last, nf);
+	net_rig_end(&rig, &last, nf);
 }
 
 static void what_is_refused_is_done_without(void)
@@ -226,13 +201,13 @@ static void what_is_refused_is_done_without(void)
 					  .ctrl_refuses = t[i].type };
 		struct netfront *nf;
 
-		UNIT_REQUIRE(begin(&be, &nf) == 0);
+		UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 		UNIT_CHECK(netfront_set_hash(nf, &wish) == 0);
 		UNIT_CHECK(asked(nf, &be, t[i].nr));
 		UNIT_CHECK(types_are(&be, 0, t[i].asked, t[i].nr));
 		UNIT_CHECK(netfront_link_up(nf));
 		UNIT_CHECK(hash_types(nf) == (t[i].type < 8 ? 0 : wish.types));
-		finish(&be, nf);
+		net_rig_end(&rig, &be, nf);
 	}
 }
 
@@ -243,10 +218,10 @@ static void an_answer_to_what_was_not_asked_ends_the_connection(void)
 				  .ctrl_lies = true };
 	struct netfront *nf;
 
-	UNIT_REQUIRE(begin(&be, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	UNIT_CHECK(is_up(nf, false));
 	UNIT_CHECK(nr_asked(&be) == 1);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 /* With nothing to be answered, too. */
@@ -258,13 +233,13 @@ static void an_impossible_control_producer_ends_the_connection(void)
 		struct net_backend be = { .max_queues = 2, .ctrl = true };
 		struct netfront *nf;
 
-		UNIT_REQUIRE(begin(&be, &nf) == 0);
+		UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 		UNIT_CHECK(asked(nf, &be, 4) && netfront_link_up(nf));
 		/* Pairs with the load in ring_front_pending(). */
 		__atomic_store_n(&net_header(&be.ctrl_map)->rsp_prod, lies[i],
 				 __ATOMIC_SEQ_CST);
 		UNIT_CHECK(is_up(nf, false));
-		finish(&be, nf);
+		net_rig_end(&rig, &be, nf);
 	}
 }
 
@@ -276,7 +251,7 @@ static void wishes_that_cannot_be_are_not_asked_for(void)
 	struct netfront_hash h = wish;
 	struct netfront *nf, *none;
 
-	UNIT_REQUIRE(begin(&be, &nf) == 0);
+	UNIT_REQUIRE(net_rig_begin(&rig, &be, 2, &nf) == 0);
 	h.types = 0x10;
 	UNIT_CHECK(netfront_set_hash(nf, &h) == -EINVAL);
 	h = wish;
@@ -286,7 +261,7 @@ static void wishes_that_cannot_be_are_not_asked_for(void)
 	h.nr_mapping = NETFRONT_HASH_MAPPING_MAX + 1;
 	UNIT_CHECK(netfront_set_hash(nf, &h) == -EINVAL);
 	UNIT_CHECK(netfront_open(&config, &none, NULL, 0) == -EINVAL);
-	finish(&be, nf);
+	net_rig_end(&rig, &be, nf);
 }
 
 UNIT_MAIN("netfront_ctrl", UNIT_TEST(pages_stay_mapped_and_a_hash_is_asked_for),
