@@ -14,6 +14,7 @@
 
 #include "abi/capture.h"
 #include "pvsplit/attach.h"
+#include "pvsplit/capture_ring.h"
 #include "pvsplit/jobs.h"
 #include "util/num.h"
 
@@ -49,7 +50,7 @@ struct capture_job {
 	struct evtchn *ev;
 	FILE *out;
 	const char *path; /* NULL: standard output */
-	uint32_t snap_bytes, cons;
+	struct capture_ring ring;
 	uint64_t count; /* 0: until interrupted */
 	uint64_t nr_frames;
 	uint8_t data[SNAP_MAX];
@@ -77,7 +78,7 @@ static int file_open(struct capture_job *j)
 	} head = { .magic = PCAP_NANOSECONDS,
 		   .major = 2,
 		   .minor = 4,
-		   .snap_bytes = j->snap_bytes,
+		   .snap_bytes = j->ring.snap_bytes,
 		   .link_type = PCAP_ETHERNET };
 
 	j->out = j->path ? fopen(j->path, "wbe") : stdout;
@@ -102,52 +103,17 @@ static int file_add(struct capture_job *j, const struct capture_record *r)
 
 /* ---- the ring ---------------------------------------------------------- */
 
-static void take(const struct capture_job *j, uint32_t from, void *to,
-		 uint32_t size_bytes)
-{
-	const char *ring = (const char *)j->share.base + PV_PAGE_SIZE;
-	uint32_t at = from % CAPTURE_BYTES, first = CAPTURE_BYTES - at;
-
-	if (first > size_bytes)
-		first = size_bytes;
-	memcpy(to, ring + at, first);
-	memcpy((char *)to + first, ring, size_bytes - first);
-}
-
-/*
- * The next record into j->data. 1; 0 when there is none. A driver domain that
- * lies, or that began anew, is read on from where it says that it is.
- */
-static int next(struct capture_job *j, struct capture_record *r)
-{
-	/* pairs with the driver domain's store */
-	uint32_t prod = __atomic_load_n(&header(j)->prod, __ATOMIC_ACQUIRE);
-	uint32_t have = prod - j->cons, size;
-
-	if (have < sizeof(*r))
-		return 0;
-	take(j, j->cons, r, sizeof(*r));
-	size = (r->size_bytes + CAPTURE_ALIGN - 1) & -CAPTURE_ALIGN;
-	if (have > CAPTURE_BYTES || r->size_bytes > j->snap_bytes ||
-	    r->size_bytes > r->frame_bytes || size > have - sizeof(*r)) {
-		j->cons = prod;
-		return 0;
-	}
-	take(j, j->cons + (uint32_t)sizeof(*r), j->data, r->size_bytes);
-	j->cons += (uint32_t)sizeof(*r) + size;
-	return 1;
-}
-
 /* Write what there is. Returns 1 when enough is captured. */
 static int drain(struct capture_job *j)
 {
 	struct capture_record r;
 	int err = 0;
 
-	for (unsigned n = 0; !err && n < BATCH_MAX && next(j, &r); n++) {
+	for (unsigned n = 0; !err && n < BATCH_MAX; n++) {
+		if (!capture_ring_next(&j->ring, &r, j->data))
+			break;
 		err = file_add(j, &r);
-		/* pairs with the driver domain's load */
-		__atomic_store_n(&header(j)->cons, j->cons, __ATOMIC_RELEASE);
+		capture_ring_release(&j->ring);
 		if (!err && j->nr_frames == j->count)
 			err = 1;
 	}
@@ -164,6 +130,7 @@ static int offer(struct pvsplit *ps, struct capture_job *j)
 	int err = platform_share(ps->platform, j->dev.backend_id,
 				 CAPTURE_PAGES + 1, 0, &j->share);
 
+	j->ring.pages = j->share.base;
 	if (!err)
 		err = platform_evtchn_alloc(ps->platform, j->dev.backend_id,
 					    &j->ev);
@@ -172,7 +139,7 @@ static int offer(struct pvsplit *ps, struct capture_job *j)
 	if (!err)
 		err = xs_printf(ps->xs, XS_NO_TXN, j->dev.back, "capture",
 				"%u %u %u %s %016llx", j->share.first_ref,
-				evtchn_port(j->ev), j->snap_bytes,
+				evtchn_port(j->ev), j->ring.snap_bytes,
 				args_get(j->args, "all") ? "all" : "vif",
 				(unsigned long long)word);
 	if (err)
@@ -269,11 +236,11 @@ static int parse_options(struct capture_job *j, uint32_t *ret_handle)
 	const char *count = args_get(args, "count");
 	const char *snap = args_get(args, "snaplen");
 
-	j->snap_bytes = SNAP_MAX;
+	j->ring.snap_bytes = SNAP_MAX;
 	if (count && num_parse_u64(count, UINT64_MAX, &j->count))
 		return complain_usage(args, "--count %s: not a number", count);
-	if (snap &&
-	    (num_parse_u32(snap, SNAP_MAX, &j->snap_bytes) || !j->snap_bytes))
+	if (snap && (num_parse_u32(snap, SNAP_MAX, &j->ring.snap_bytes) ||
+		     !j->ring.snap_bytes))
 		return complain_usage(args,
 				      "--snaplen %s: not a number from 1 to %u",
 				      snap, SNAP_MAX);
