@@ -62,6 +62,26 @@ pcap() {
 	PYTHON
 }
 
+# Frames that guest 1 has sent and got, as its backend counts them.
+frames() {
+	pvsplit network-stats guest1 0 --json --run-dir "$RUN" |
+		python3 -c 'import json, sys
+f = json.load(sys.stdin)[0]["statistics"]
+print(f["tx_packets"] + f["rx_packets"])'
+}
+
+# Whole frames at full rate: each is there, or was counted; some that nobody
+# asked for may come before and after.
+each_is_counted() {
+	capture "$TMP/full.pcap" && before=$(frames) &&
+		iperf 60M g1 g2 10.99.0.12 && after=$(frames) && ends || return 1
+	cat "$TMP/said"
+	sed -n 's/^\([0-9]*\) frames, \([0-9]*\) left out$/\1 \2/p' \
+		"$TMP/said" | awk -v n=$((after - before)) '
+		{ ok = $1 + $2 >= n && $1 + $2 <= n + 20 }
+		END { print n, "went by"; exit !ok }'
+}
+
 if ! net_up; then
 	fail "the daemons and guests start"
 	finish
@@ -115,6 +135,9 @@ kill -CONT "$CAPTURE"
 check "it ends in the end" ends
 check "and says what it missed" grep -q '[1-9][0-9]* left out' "$TMP/said"
 check "what is there is sound" pcap "$TMP/slow.pcap" 'len(frames) > 5'
+
+check "at full rate each frame is there or left out" each_is_counted
+check "what is there is sound" pcap "$TMP/full.pcap" 'len(frames) > 5'
 
 check "one more reader" capture "$TMP/dead.pcap"
 check "it is killed" kill -9 "$CAPTURE"
