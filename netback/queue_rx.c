@@ -286,6 +286,12 @@ static int rx_offer(struct queue *q, const struct frame *frame,
 {
 	int err = -ENOBUFS;
 
+	/* New buffers are used at once: if only the queue's own turn came to
+	 * them, it would always be the same senders that find some left. */
+	if (q->waiting.nr && ring_back_pending(&q->rx.ring))
+		queue_wait_poll(q);
+	if (q->broken)
+		return -EPIPE;
 	if (!q->waiting.nr)
 		err = queue_rx_put(q, frame, hash);
 	if (err == -ENOBUFS)

@@ -214,6 +214,36 @@ static void the_order_stays_as_it_was(void)
 	teardown();
 }
 
+/* Between two turns of b's queue. */
+static int post_and_deliver(void *arg)
+{
+	struct switch_port *port = arg;
+	uint8_t bytes[500];
+	struct frame f;
+
+	rx_post(&b, 30);
+	model_frame(&f, bytes, 0, sizeof(bytes));
+	return port->ops->deliver(port, &f);
+}
+
+/* Or who comes first after the queue's turn is always who finds room. */
+static void new_buffers_are_used_before_the_queue_has_its_turn(void)
+{
+	struct traffic before, after;
+
+	setup();
+	rx_post(&b, 4);
+	send_numbered(0, 60, 4000);
+	before = port_traffic(&b, 0);
+	UNIT_CHECK(before.rx_drops[TRAFFIC_DROP_FULL] > 0);
+	UNIT_CHECK(worker_call(worker, post_and_deliver,
+			       vif_port_switch_port(b.port)) == 0);
+	after = port_traffic(&b, 0);
+	UNIT_CHECK(after.rx_drops[TRAFFIC_DROP_FULL] ==
+		   before.rx_drops[TRAFFIC_DROP_FULL]);
+	teardown();
+}
+
 static void only_so_many_bytes_wait(void)
 {
 	struct traffic t;
@@ -375,6 +405,7 @@ UNIT_MAIN("net_waiting", UNIT_TEST(frames_come_out_as_they_went_in),
 	  UNIT_TEST(what_finds_no_buffers_comes_when_some_are_posted),
 	  UNIT_TEST(a_guest_that_says_nothing_is_looked_after),
 	  UNIT_TEST(the_order_stays_as_it_was),
+	  UNIT_TEST(new_buffers_are_used_before_the_queue_has_its_turn),
 	  UNIT_TEST(only_so_many_bytes_wait),
 	  UNIT_TEST(what_waits_too_long_is_let_go),
 	  UNIT_TEST(nothing_waits_for_who_never_posted),
