@@ -50,14 +50,22 @@ static uint32_t rx_max_bytes(const struct queue *q)
 		       : PV_PAGE_SIZE - q->common->wishes.headroom_bytes;
 }
 
+static bool rx_has(const struct queue *q, uint32_t features)
+{
+	return (q->common->features & features) == features;
+}
+
 static bool rx_takes_whole(const struct queue *q, const struct frame *frame)
 {
 	if (frame->size_bytes > rx_max_bytes(q))
 		return false;
+	/* Who is to cut it has to compute the checksums of the pieces, too. */
 	switch (frame->meta.gso) {
 	case PACKET_GSO_NONE: return true;
-	case PACKET_GSO_TCPV4: return q->common->features & QUEUE_GSO_TCPV4;
-	case PACKET_GSO_TCPV6: return q->common->features & QUEUE_GSO_TCPV6;
+	case PACKET_GSO_TCPV4:
+		return rx_has(q, QUEUE_GSO_TCPV4 | QUEUE_CSUM_IPV4);
+	case PACKET_GSO_TCPV6:
+		return rx_has(q, QUEUE_GSO_TCPV6 | QUEUE_CSUM_IPV6);
 	}
 	return false;
 }

@@ -103,5 +103,8 @@ check "guest 2 takes no frame without a checksum" wants_whole_sums
 check "guest 1 leaves checksums to others" offloads g1 eth0 tx on tso off gso off
 check "they are filled in on the way" sums g1 g2 10.99.0.12
 check "for UDP, too" sums g1 g2 10.99.0.12 -u -b 80M -l 1400
+check "guest 1 leaves segments to others as well" \
+	offloads g1 eth0 tx on tso on gso on
+check "they are cut, and filled in" sums g1 g2 10.99.0.12
 check "no kernel has seen a wrong one" no_sum_was_wrong
 finish

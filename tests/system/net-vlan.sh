@@ -123,7 +123,7 @@ for size in 0 1468 1472 1473 65507; do
 	check "ping of $size bytes, guest to guest" \
 		ping_whole g1 10.10.0.12 $size -c 3
 	check "and back" ping_whole g2 10.10.0.11 $size -c 3
-	check "guest to server" ping_whole g1 10.20.0.1 $size -c 3
+	check "guest to server" wait_for 5 ping_whole g1 10.20.0.1 $size -c 3
 	check "IPv6" ping_whole g1 fd10::12 $size -c 3
 done
 check "TCP guest to guest, in frames larger than an MTU" comes_in_large_frames

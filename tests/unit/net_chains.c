@@ -309,7 +309,7 @@ static bool arrives(void)
 
 	if (m.gso_type && frame.size - frame.payload <= m.gso_size)
 		m.gso_type = m.gso_size = 0;
-	if (m.gso_type && (!takes_gso() || frame.size > most))
+	if (m.gso_type && (!takes_gso() || !takes_blank() || frame.size > most))
 		return comes_in_pieces(m.gso_size, most);
 	if (frame.size > most && can_cut &&
 	    (blank || m.validated || chain.right_csum))
