@@ -237,6 +237,7 @@ static void give_back(struct limiter_user *u)
 
 		bucket_give_back(&u->limiter->buckets[i],
 				 s->credit + s->reserved);
+		u->limiter->nr_waiting[i] -= s->reserved > 0;
 		*s = (struct limiter_share){ 0 };
 	}
 }
@@ -272,16 +273,25 @@ void limiter_user_join(struct limiter_user *u, struct limiter *limiter)
 	u->version = 0;
 }
 
-static bool enough(struct limiter_share *s, uint64_t amount, uint64_t now_ns)
+/* Under the lock. */
+static bool enough(struct limiter_user *u, enum limiter_rate rate,
+		   uint64_t amount, uint64_t now_ns)
 {
+	struct limiter_share *s = &u->shares[rate];
+
 	if (s->reserved && s->due_ns <= now_ns) {
 		s->credit += s->reserved;
 		s->reserved = 0;
+		u->limiter->nr_waiting[rate]--;
 	}
 	return s->credit >= amount;
 }
 
-/* Under the lock. Returns 0, or when to come again. */
+/*
+ * Under the lock. Returns 0, or when to come again. What was saved up while
+ * nobody looked, because the thread was late, goes to who asks first; while
+ * others wait, no more of it than a quantum in turn.
+ */
 static uint64_t fetch(struct limiter_user *u, enum limiter_rate rate,
 		      uint64_t amount, uint64_t now_ns)
 {
@@ -290,22 +300,24 @@ static uint64_t fetch(struct limiter_user *u, enum limiter_rate rate,
 	uint64_t quantum = u->limiter->quanta[rate];
 	uint64_t there, wanted;
 
-	if (!b->rate || enough(s, amount, now_ns))
+	if (!b->rate || enough(u, rate, amount, now_ns))
 		return 0;
 	if (s->reserved)
 		return s->due_ns;
 	there = bucket_available(b, now_ns);
 	wanted = amount - s->credit > quantum ? amount - s->credit : quantum;
-	if (there) {
+	if (there && !u->limiter->nr_waiting[rate]) {
 		wanted = wanted < there ? wanted : there;
 		(void)bucket_take(b, wanted, now_ns);
 		s->credit += wanted;
 		if (s->credit >= amount)
 			return 0;
 	}
-	/* Less than a token is there: this one lies in the future. */
 	s->due_ns = bucket_take(b, quantum, now_ns);
+	if (s->due_ns <= now_ns)
+		s->due_ns = now_ns + 1;
 	s->reserved = quantum;
+	u->limiter->nr_waiting[rate]++;
 	return s->due_ns;
 }
 

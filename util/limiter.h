@@ -8,7 +8,7 @@
  * limiter a quantum at a time (LIMITER_QUANTUM_NS worth of the rate), under the
  * limiter's lock; what is left of it needs no lock. Users who wait get a
  * quantum each, in turn: they share the bytes of a limiter evenly whatever the
- * size of their operations.
+ * size of their operations, and however late they are asked to go on.
  *
  * Disks use the directions for reads and writes, networks for what the guest
  * receives and sends.
@@ -83,9 +83,10 @@ bool limiter_rate_is_bytes(enum limiter_rate rate);
 bool limiter_rates_any(const struct limiter_rates *rates);
 
 struct limiter {
-	pthread_mutex_t lock; /* guards buckets, quanta */
+	pthread_mutex_t lock; /* guards buckets, quanta, nr_waiting */
 	struct bucket buckets[LIMITER_NR_RATES];
 	uint64_t quanta[LIMITER_NR_RATES];
+	unsigned nr_waiting[LIMITER_NR_RATES]; /* users with a reservation */
 	/* Counts the changes, times two; bit 0: there is a limit. Written under
 	 * the lock. */
 	_Atomic uint64_t version;

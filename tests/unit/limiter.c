@@ -151,6 +151,43 @@ static void shares_bytes_evenly_whatever_the_sizes(void)
 	UNIT_CHECK(near(total, 3000000000, 10));
 }
 
+/*
+ * A thread that comes late finds more than a quantum: it serves its users in
+ * turn, so many operations each, until all of them have to wait.
+ */
+static void serve_late(unsigned nr, uint64_t now)
+{
+	for (bool busy = true; busy; now += 1000) {
+		uint64_t until_ns = now + NS_PER_MS;
+
+		busy = false;
+		for (unsigned i = 0; i < nr; i++) {
+			struct load *l = &loads[i];
+
+			for (unsigned n = 0; n < 64 && l->due_ns <= now; n++) {
+				uint64_t due =
+					limiter_admit(l->users, 2, l->direction,
+						      l->size_bytes, now);
+
+				l->nr_bytes += due ? 0 : l->size_bytes;
+				l->due_ns = due ? due : now;
+			}
+			busy |= l->due_ns < until_ns;
+		}
+	}
+}
+
+static void shares_what_was_saved_up_evenly_too(void)
+{
+	start("bytes=1048576");
+	loads[0].size_bytes = 242;
+	loads[1].size_bytes = 1442;
+	for (unsigned i = 1; i <= 1000; i++)
+		serve_late(2, START_NS + i * 50 * NS_PER_MS);
+	UNIT_CHECK(near(loads[0].nr_bytes, 25 * 1048576, 50));
+	UNIT_CHECK(near(loads[1].nr_bytes, 25 * 1048576, 50));
+}
+
 static void obeys_two_limiters_the_tighter_one_rules(void)
 {
 	start("iops=1000");
@@ -372,6 +409,7 @@ UNIT_MAIN("limiter", UNIT_TEST(holds_operations_to_their_rate),
 	  UNIT_TEST(lets_a_burst_pass_that_was_saved_up),
 	  UNIT_TEST(holds_the_directions_apart),
 	  UNIT_TEST(shares_bytes_evenly_whatever_the_sizes),
+	  UNIT_TEST(shares_what_was_saved_up_evenly_too),
 	  UNIT_TEST(obeys_two_limiters_the_tighter_one_rules),
 	  UNIT_TEST(changes_while_users_wait),
 	  UNIT_TEST(gives_a_resting_user_s_share_to_the_others),
