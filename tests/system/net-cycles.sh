@@ -76,8 +76,9 @@ check "descriptors, threads, mappings and nodes are as many as before" \
 check_output "the worker is the same" "$worker" worker_pid
 used=$(($(kib "$worker") - rss)) brokered=$(($(kib "$BROKERD") - broker_rss))
 stored=$(($(kib "$STORE") - store_rss))
+# brokerd's tables of ports are used from end to end in time, and no further.
 check "memory as well: worker $used, brokerd $brokered, store $stored KiB more" \
-	[ "$used" -lt 1024 -a "$brokered" -lt 1024 -a "$stored" -lt 1024 ]
+	[ "$used" -lt 1024 -a "$brokered" -lt 2048 -a "$stored" -lt 1024 ]
 check "the guest's interface comes back" start_guest g1 "$DOM1" 11
 check "and is served" ping_whole g1 10.99.0.12 1472
 finish

@@ -131,7 +131,8 @@ check "$NR guests connect" start_all
 each=$((($(kib) - before) / NR))
 check "an idle one costs the driver domain at most 1 MiB ($each KiB)" \
 	[ "$each" -le 1024 ]
-check "all reach one at the same time" all_to_one
+# Once in a few tries: with hundreds of processes some wait long for a CPU.
+check "all reach one at the same time" wait_for 5 all_to_one
 check "one reaches all at the same time" one_to_all
 check "each reaches the next one" each_to_the_next
 check "the worker dies" kill_worker
