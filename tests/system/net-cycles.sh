@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# net-cycles.sh - a vif that is connected and left hundreds of times (10^4 in the
+# net-cycles.sh - a vif that is connected and left a hundred times (10^4 in the
 # long form, SOAK), in every manner, while its neighbour talks: when it is over
 # nobody holds more than before.
 . "${0%/*}/lib.sh"
@@ -13,7 +13,7 @@ cleanup_more() {
 	net_cleanup
 }
 NR=${SOAK:+10000}
-NR=${NR:-240}
+NR=${NR:-100}
 
 cycles() {
 	"$CYCLES" "$RUN" "$DOM1" "$1"

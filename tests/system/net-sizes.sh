@@ -12,7 +12,7 @@ cleanup_more() {
 }
 NET_MTU=9000
 STEP=${SOAK:+1}
-STEP=${STEP:-997}
+STEP=${STEP:-1999}
 
 # sweep.py ADDRESS STEP: echoes of 0, STEP, ... bytes, and of the largest one, as
 # many at a time as 64 KiB hold; each has to come back as it was.
