@@ -18,8 +18,8 @@ dir=$(mktemp -d)
 : >"$dir/counts"
 : >"$dir/plan"
 
-alone='unit/limiter unit/net_waiting unit/spin unit/worker unit/worker_fair unit/worker_wait
-	hostile/store_busy system/blk-hostile system/block-limit
+alone='unit/limiter unit/net_waiting unit/spin unit/worker unit/worker_fair
+	unit/worker_wait hostile/store_busy system/blk-hostile system/block-limit
 	system/block-stats system/net-hostile system/store-restart'
 
 # Each test is a process group of its own, which timeout ends.

@@ -25,6 +25,7 @@ static const char *far_name(void)
 static const char *const interfaces[] = { "up0", NULL };
 static const struct nic_way way = {
 	.driver = "af_xdp",
+	.family = AF_XDP,
 	.name = "up0",
 	.make = make,
 	.far = far_name,

@@ -41,6 +41,7 @@
 
 struct nic_way {
 	const char *driver;
+	int family;		       /* of its sockets; 0: none */
 	const char *name;	       /* what acquire is asked for */
 	void (*make)(void);	       /* the interfaces that must be there */
 	const char *(*far)(void);      /* the interface at the other end */
@@ -462,6 +463,20 @@ static inline bool nic_rig_begin(void)
 		must(write(fd, "1", 1) == 1, "disable_ipv6");
 		close(fd);
 	}
+	return true;
+}
+
+/* Does this kernel have sockets of that family? False: said why not. */
+static inline bool nic_rig_has(int family)
+{
+	int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd < 0) {
+		printf("skipped: sockets of family %d: %s\n", family,
+		       strerror(errno));
+		return false;
+	}
+	close(fd);
 	return true;
 }
 

@@ -467,13 +467,14 @@ static void notices_that_the_interface_is_gone(void)
 		UNIT_TEST(closes_with_frames_pending),                         \
 		UNIT_TEST(notices_that_the_interface_is_gone)
 
-/* In main: skipped as a whole without root. */
+/* In main: skipped as a whole without root, or without way.family. */
 #define NIC_SUITE_MAIN(name, ...)                                              \
 	int main(void)                                                         \
 	{                                                                      \
 		static const struct unit_case cases[] = { NIC_SUITE,           \
 							  __VA_ARGS__ };       \
-		if (!nic_rig_begin())                                          \
+		if (!nic_rig_begin() ||                                        \
+		    (way.family && !nic_rig_has(way.family)))                  \
 			return 77;                                             \
 		return unit_run(name, cases,                                   \
 				sizeof(cases) / sizeof(cases[0]));             \
