@@ -140,8 +140,10 @@ $(with):
 $(BUILD)/blkback/storage/drivers.o $(BUILD)/netback/nic/drivers.o: $(with)
 
 # The folder itself is named too: its time changes with the list of its files.
+# A component of headers only has an archive without members.
 define component
 $(call lib,$(1)): $(call objs,$(1)) $(1)
+	@mkdir -p $$(@D)
 	$(Q)rm -f $$@ && $(AR) rc $$@ $$(filter %.o,$$^)
 endef
 $(foreach c,$(COMPONENTS),$(eval $(call component,$(c))))
